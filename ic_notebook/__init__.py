@@ -1,2 +1,3 @@
 """Placeholder while the rooms are built."""
+
 __version__ = "0.1.0"

@@ -1,0 +1,231 @@
+"""The one daemon thread on which this package does its I/O.
+
+A plain asyncio loop, started on first need and ended when nothing is left to do. A thread rather than
+the caller's loop: a sign-in goes on while a cell blocks the kernel, and a refresh outlives its caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import os
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LINGER = 2.0
+"""Seconds for which the thread stays when its last task has ended, in case another follows."""
+EXIT_GRACE = 5.0
+"""Seconds for which an exit waits for work that must be finished."""
+_SLICE = 0.2
+
+
+class Background:
+    """A daemon thread with an event loop; both are there only while something runs on them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._tasks: dict[asyncio.Task[Any], bool] = {}
+        self._submitted = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is there."""
+        return self._loop is not None
+
+    def submit(
+        self,
+        function: Callable[P, Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> concurrent.futures.Future[T]:
+        """Run a coroutine function on the thread; cancelling the future cancels the task."""
+        return self._submit(function(*args, **kwargs), must_finish=False)
+
+    def submit_to_finish(
+        self,
+        function: Callable[P, Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> concurrent.futures.Future[T]:
+        """As `submit`, for work that nobody's cancelling ends and that an exit waits for (5 s at most)."""
+        return self._submit(function(*args, **kwargs), must_finish=True)
+
+    def wait(self, future: concurrent.futures.Future[T], *, timeout: float | None = None) -> T:
+        """The future's result; the wait hears Ctrl-C at once on every platform.
+
+        Raises:
+            TimeoutError: after `timeout` seconds. The work goes on.
+        """
+        if threading.current_thread() is self._thread:
+            msg = "waiting on the background thread for itself would never end"
+            raise RuntimeError(msg)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = _SLICE if deadline is None else min(_SLICE, deadline - time.monotonic())
+            try:
+                return future.result(timeout=max(0.0, left))
+            except concurrent.futures.TimeoutError:
+                if future.done():
+                    return future.result()
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError from None
+
+    def run(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a coroutine function and wait for it; an interrupted wait cancels it."""
+        future = self.submit(function, *args, **kwargs)
+        try:
+            return self.wait(future)
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """At exit: let finish what must, for 5 s at most, cancel the rest, end the thread."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or not thread.is_alive():
+            return
+        deadline = time.monotonic() + EXIT_GRACE
+        while any(self._tasks.copy().values()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._cancel_all, loop)
+        thread.join(timeout=1.0)
+
+    def _submit(
+        self, coroutine: Coroutine[Any, Any, T], *, must_finish: bool
+    ) -> concurrent.futures.Future[T]:
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        with self._lock:
+            loop = self._loop or self._start()
+            self._submitted += 1
+            loop.call_soon_threadsafe(self._begin, loop, coroutine, future, must_finish)
+        return future
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.SelectorEventLoop()
+        loop.getaddrinfo = _daemon_getaddrinfo  # type: ignore[method-assign]
+        self._loop = loop
+        self._thread = threading.Thread(target=self._main, args=(loop,), name="ic_notebook", daemon=True)
+        self._thread.start()
+        return loop
+
+    def _main(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.run_forever()
+        finally:
+            with contextlib.suppress(Exception):
+                loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    def _begin(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Coroutine[Any, Any, T],
+        future: concurrent.futures.Future[T],
+        must_finish: bool,  # noqa: FBT001 - called back by the loop, which passes by position
+    ) -> None:
+        task = loop.create_task(coroutine)
+        self._tasks[task] = must_finish
+
+        def settle(task: asyncio.Task[T]) -> None:
+            del self._tasks[task]
+            with contextlib.suppress(concurrent.futures.InvalidStateError):
+                if task.cancelled():
+                    future.cancel()
+                    future.set_running_or_notify_cancel()
+                elif error := task.exception():
+                    future.set_exception(error)
+                else:
+                    future.set_result(task.result())
+            with self._lock:
+                self._submitted -= 1
+            if not self._submitted:
+                loop.call_later(LINGER, self._end_if_idle, loop)
+
+        def pass_on_cancel(future: concurrent.futures.Future[T]) -> None:
+            if future.cancelled() and not must_finish:
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(task.cancel)
+
+        task.add_done_callback(settle)
+        future.add_done_callback(pass_on_cancel)
+
+    def _end_if_idle(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            if self._submitted or self._loop is not loop:
+                return
+            self._loop = self._thread = None
+            loop.stop()
+
+    def _cancel_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        loop.call_later(0.1, loop.stop)
+
+
+async def _daemon_getaddrinfo(host: Any, port: Any, **options: Any) -> Any:
+    """A name look-up on a daemon thread: one in the loop's executor can hold up an exit for ever."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: Exception | None) -> None:
+        if not answer.done():
+            answer.set_exception(error) if error else answer.set_result(result)
+
+    def look_up() -> None:
+        try:
+            found, error = socket.getaddrinfo(host, port, **options), None
+        except Exception as failure:  # noqa: BLE001 - handed to whoever asked
+            found, error = [], failure
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, found, error)
+
+    threading.Thread(target=look_up, name="ic_notebook-dns", daemon=True).start()
+    return await answer
+
+
+class _Forks(Protocol):
+    def after_fork(self) -> None: ...
+
+
+_holders: weakref.WeakSet[Any] = weakref.WeakSet()
+_background = Background()
+
+
+def background() -> Background:
+    """This process's own."""
+    return _background
+
+
+def reset_after_fork(holder: _Forks) -> None:
+    """Have `holder.after_fork()` called in a forked child: its locks and futures belong to the parent."""
+    _holders.add(holder)
+
+
+def _after_fork_in_child() -> None:
+    global _background  # noqa: PLW0603 - the parent's thread does not exist here
+    _background = Background()
+    for holder in list(_holders):
+        holder.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+@atexit.register
+def _at_exit() -> None:
+    _background.close()

@@ -1,0 +1,152 @@
+"""Reading what a server answered: bounded, typed, and with nothing in a message that should not be shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
+
+import httpx
+
+from ic_notebook.errors import OAuthError, ServiceUnavailable, UnexpectedAnswer
+
+MAX_TEXT = 200
+MAX_VALUE = 16_384
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\u02af\u0370-\u1fff\u2010-\u2027\u2030-\u205e\u3040-\uffdc]+")
+_VSCHAR = re.compile(r"[\x21-\x7e]+")
+
+
+def readable(text: object, *, secrets: Iterable[str] = ()) -> str | None:
+    """A server's text in one line that is safe to show, or None.
+
+    Args:
+        text: anything; only a non-empty string gives a result.
+        secrets: values that the text may echo; each is replaced by an ellipsis.
+
+    Returns:
+        At most 200 characters, control and direction characters taken out.
+    """
+    if not isinstance(text, str):
+        return None
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "…")
+    line = " ".join(_UNPRINTABLE.sub(" ", text[: 20 * MAX_TEXT]).split())
+    return (line[: MAX_TEXT - 1] + "…" if len(line) > MAX_TEXT else line) or None
+
+
+def visible(value: object) -> str | None:
+    """`value` where it is a string of visible ASCII characters (RFC 6749 appendix A), else None."""
+    if isinstance(value, str) and len(value) <= MAX_VALUE and _VSCHAR.fullmatch(value):
+        return value
+    return None
+
+
+def json_of(response: httpx.Response) -> Any:
+    """The answer's JSON value, or None where it is not JSON."""
+    try:
+        return response.json()
+    except (ValueError, RecursionError, LookupError):
+        return None
+
+
+def json_object(response: httpx.Response, *, what: str) -> dict[str, Any]:
+    """The answer's JSON object.
+
+    Raises:
+        UnexpectedAnswer: where it is anything else.
+    """
+    value = json_of(response)
+    if not isinstance(value, dict):
+        raise UnexpectedAnswer(
+            f"{what}: {host_of(response)} answered {response.status_code} with something that is not a JSON "
+            "object. Check IC_BASE_URL, and that no proxy or login page stands in between."
+        )
+    return value
+
+
+def host_of(response: httpx.Response) -> str:
+    """Host and port that answered."""
+    return response.request.url.netloc.decode("ascii", "replace")
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds of a `Retry-After` in its number form (RFC 9110 §10.2.3), or None."""
+    value = response.headers.get("retry-after", "").strip()
+    return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
+
+
+def refused(response: httpx.Response, *, what: str, secrets: Iterable[str] = ()) -> NoReturn:
+    """Raise what an answer that is not a success means.
+
+    Raises:
+        ServiceUnavailable: 429 and 5xx; the body is neither read nor shown.
+        OAuthError: an error object (RFC 6749 §5.2).
+        UnexpectedAnswer: anything else.
+    """
+    status, host = response.status_code, host_of(response)
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        wait = retry_after(response)
+        after = f"in {wait:.0f} s" if wait else "in a minute"
+        raise ServiceUnavailable(
+            f"{what}: {host} takes no more requests just now (429). Try again {after}.",
+            status_code=status,
+            retry_after=wait,
+        )
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise ServiceUnavailable(
+            f"{what}: {host} has a fault of its own ({status}). Try again in a minute.",
+            answer_lost=True,
+            status_code=status,
+            retry_after=retry_after(response),
+        )
+    if response.is_redirect:
+        raise UnexpectedAnswer(
+            f"{what}: {host} answered with a redirect ({status}), which is not followed. Check IC_BASE_URL."
+        )
+    answer = json_object(response, what=what)
+    error = visible(answer.get("error"))
+    if error is None or len(error) > MAX_TEXT:
+        reason = reason_of(response, secrets=secrets)
+        raise UnexpectedAnswer(f"{what}: {host} answered {status}{': ' + reason if reason else ''}.")
+    error = readable(error, secrets=secrets) or "error"
+    description = readable(answer.get("error_description"), secrets=secrets)
+    raise OAuthError(
+        f"{what}: {host} refused with {error}{': ' + description if description else ''}.",
+        error=error,
+        error_description=description,
+        status_code=status,
+    )
+
+
+def reason_of(response: httpx.Response, *, secrets: Iterable[str] = ()) -> str | None:
+    """The service's own words for a refusal, in one line, or None.
+
+    Its error shapes are `detail`, `message`, `error` (text, list or object), `{field: [text]}`,
+    `response_meta.error_message` and a bare list. The body of a 5xx is never read.
+    """
+    if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return None
+    words = list(_words(json_of(response), depth=0))
+    return readable("; ".join(words[:3]), secrets=secrets)
+
+
+def _words(value: Any, *, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and depth < 4:
+        for item in value[:3]:
+            yield from _words(item, depth=depth + 1)
+    elif isinstance(value, dict) and depth < 4:
+        named = [
+            value[key]
+            for key in ("detail", "error_description", "message", "error", "error_message", "response_meta")
+            if value.get(key)
+        ]
+        if named:
+            yield from _words(named[0], depth=depth + 1)
+            return
+        for field, problems in list(value.items())[:3]:
+            if isinstance(problems, (str, list)):
+                for problem in _words(problems, depth=depth + 1):
+                    yield f"{field}: {problem}"

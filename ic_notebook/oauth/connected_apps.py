@@ -1,0 +1,171 @@
+"""The apps that a person has connected to the account: list them, disconnect one.
+
+The service publishes the calls but not the fields, so what is there is read and the rest is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from ic_notebook.errors import ConfigurationError, UnexpectedAnswer
+from ic_notebook.oauth.answers import json_of, readable, reason_of, refused
+from ic_notebook.oauth.flow import Flow, Repeat, request
+
+MAX_PAGES = 50
+_LISTS = ("results", "apps", "applications", "data", "items")
+_ID = ("id", "app_id", "uuid")
+_NAME = ("name", "client_name", "app_name", "application_name")
+_CREATED = ("created", "created_at", "authorized_at", "connected_at", "created_on")
+_NESTED = ("application", "app", "client")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectedApp:
+    """One app that may use the account.
+
+    Attributes:
+        id: what `revoke` takes, or None where the server gave none.
+        name: the name it registered with, or None.
+        client_id: its OAuth client identifier, or None.
+        created: when it was connected, in UTC, or None.
+        extra: every other field, as the server sent it.
+    """
+
+    id: str | None = None
+    name: str | None = None
+    client_id: str | None = None
+    created: datetime | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def list_apps(endpoint: str) -> Flow[tuple[ConnectedApp, ...]]:
+    """Every connected app, page after page.
+
+    Raises:
+        UnexpectedAnswer: an answer in which no list can be found.
+        OAuthError, ServiceUnavailable: the server refused, or gave no answer.
+    """
+    apps: list[ConnectedApp] = []
+    url, seen = endpoint, set[str]()
+    while url not in seen and len(seen) < MAX_PAGES:
+        seen.add(url)
+        response = yield request("GET", url, repeat=Repeat.IF_LOST)
+        found, following = parse_apps(response)
+        apps += found
+        if following is None:
+            break
+        url = _on_own_origin(following, endpoint)
+    return tuple(apps)
+
+
+def disconnect_app(endpoint: str, app_id: str) -> Flow[bool]:
+    """Disconnect one app: revokes its authorization and ends all its access tokens.
+
+    Returns:
+        True where the server confirmed it, False where it knows no such app.
+
+    Raises:
+        ConfigurationError: for an id that cannot be one.
+        UnexpectedAnswer, OAuthError, ServiceUnavailable: the server refused, or gave no answer.
+    """
+    if not app_id.strip() or app_id.strip(".") == "" or len(app_id) > 256 or not app_id.isprintable():
+        raise ConfigurationError("Put the id of an app, as the list of connected apps shows it: ic.apps()")
+    url = f"{endpoint.rstrip('/')}/{quote(app_id.strip(), safe='')}/"
+    response = yield request("DELETE", url, repeat=Repeat.IF_REFUSED)
+    if response.status_code in {404, 410}:
+        return False
+    if not response.is_success:
+        _refused(response, what="Disconnecting the app")
+    return True
+
+
+def own_app(apps: Iterable[ConnectedApp], *, client_id: str, client_name: str) -> ConnectedApp | None:
+    """Which app this program is, or None where that cannot be told for sure.
+
+    By `client_id`; else, among apps without one, by a name that exactly one has. Never a guess.
+    """
+    listed = tuple(apps)
+    for app in listed:
+        if client_id and app.client_id == client_id:
+            return app
+    named = [app for app in listed if app.client_id is None and app.name == client_name]
+    return named[0] if len(named) == 1 else None
+
+
+def parse_apps(response: httpx.Response) -> tuple[tuple[ConnectedApp, ...], str | None]:
+    """The apps in one answer, and the link to the next page, if any."""
+    what = "Listing the connected apps"
+    if not response.is_success:
+        _refused(response, what=what)
+    answer = json_of(response)
+    items, following = answer, None
+    if isinstance(answer, dict):
+        following = answer.get("next")
+        lists = [answer[key] for key in _LISTS if isinstance(answer.get(key), list)]
+        lists += [value for value in answer.values() if isinstance(value, list)]
+        items = lists[0] if lists else None
+    if not isinstance(items, list):
+        raise UnexpectedAnswer(f"{what}: the answer holds no list of apps.")
+    apps = tuple(_app(item) for item in items if isinstance(item, dict))
+    return apps, following if isinstance(following, str) and following else None
+
+
+def _refused(response: httpx.Response, *, what: str) -> None:
+    reason = reason_of(response)
+    if response.status_code in {401, 403}:
+        raise UnexpectedAnswer(
+            f"{what}: the service refused ({response.status_code}){': ' + reason if reason else ''}."
+        )
+    refused(response, what=what)
+
+
+def _app(item: dict[str, Any]) -> ConnectedApp:
+    nested: dict[str, Any] = next((item[key] for key in _NESTED if isinstance(item.get(key), dict)), {})
+    taken: set[str] = set()
+
+    def first(names: tuple[str, ...]) -> Any:
+        for name in names:
+            if isinstance(item.get(name), (str, int)) and not isinstance(item[name], bool):
+                taken.add(name)
+                return item[name]
+        return next((nested[name] for name in names if isinstance(nested.get(name), (str, int))), None)
+
+    app_id, client_id, created = first(_ID), first(("client_id",)), first(_CREATED)
+    return ConnectedApp(
+        id=readable(str(app_id)) if app_id is not None else None,
+        name=readable(first(_NAME)),
+        client_id=readable(str(client_id)) if client_id is not None else None,
+        created=_moment(created),
+        extra=MappingProxyType({key: value for key, value in item.items() if key not in taken}),
+    )
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        if isinstance(value, int):
+            seconds = value / 1000 if value > 10**11 else value
+            return datetime.fromtimestamp(seconds, tz=timezone.utc)
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+            return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def _on_own_origin(link: str, endpoint: str) -> str:
+    """A `next` link by its path and query alone: the token goes to one origin, whatever the link names."""
+    own = urlsplit(endpoint)
+    try:
+        there = urlsplit(str(httpx.URL(endpoint).join(link)))
+    except (httpx.InvalidURL, ValueError):
+        return endpoint
+    query = f"?{there.query}" if there.query else ""
+    return f"{own.scheme}://{own.netloc}{there.path}{query}"
