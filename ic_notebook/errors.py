@@ -117,8 +117,10 @@ class APIError(ICNotebookError):
         reason: the service's own words in one line, or None where it gave none that can be shown.
     """
 
-    status_code: int = 0
-    reason: str | None = None
+    def __init__(self, message: str, *, status_code: int, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.reason = reason
 
 
 class ForeignOrigin(ICNotebookError, ValueError):

@@ -1,0 +1,1 @@
+"""How the authorization response comes back from the browser."""

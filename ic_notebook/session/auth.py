@@ -1,0 +1,132 @@
+"""SessionAuth: signs requests with a session's access token (RFC 6750 §2.1) and keeps it fresh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+
+import httpx
+
+from ic_notebook.background import background
+from ic_notebook.errors import ForeignOrigin, NotResent, ServiceUnavailable
+from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.session.token_source import Renewal, TokenSource
+
+Steps = Generator["httpx.Request | Renewal", "httpx.Response | TokenSet", None]
+
+
+class SessionAuth(httpx.Auth):
+    """For `auth=` of an httpx client, sync or async (an asyncio loop).
+
+    The token is renewed ahead of its end, and on a 401: first a token that somebody else renewed meanwhile is
+    tried, then one refresh. A refresh, once sent, runs to its end whatever becomes of the request that wanted
+    it. A request makes at most one refresh and three sends.
+
+    Raises (from the request):
+        SignInRequired: nobody is signed in, or the sign-in has ended.
+        ForeignOrigin: the request goes to another origin than the session's.
+        NotResent: the token was renewed, but the request's body cannot be read twice.
+        ServiceUnavailable: the token has ended, and the service could not be reached to renew it.
+    """
+
+    def __init__(self, source: TokenSource, *, base_url: str) -> None:
+        self._source = source
+        self._origin = _origin(httpx.URL(base_url))
+
+    def __repr__(self) -> str:
+        scheme, host, port = self._origin
+        return f"<SessionAuth for {scheme}://{host}{f':{port}' if port else ''}>"
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Drive the steps, waiting for a refresh on the caller's thread."""
+        steps = self._steps(request)
+        step = next(steps)
+        try:
+            while True:
+                if isinstance(step, httpx.Request):
+                    step = steps.send((yield step))
+                    continue
+                try:
+                    tokens = background().wait(step)
+                except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
+                    step = steps.throw(failure)
+                else:
+                    step = steps.send(tokens)
+        except StopIteration:
+            return
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Drive the steps, awaiting a refresh without ever cancelling it."""
+        steps = self._steps(request)
+        step = next(steps)
+        try:
+            while True:
+                if isinstance(step, httpx.Request):
+                    step = steps.send((yield step))
+                    continue
+                try:
+                    tokens = await asyncio.shield(asyncio.wrap_future(step))
+                except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
+                    step = steps.throw(failure)
+                else:
+                    step = steps.send(tokens)
+        except StopIteration:
+            return
+
+    def _steps(self, request: httpx.Request) -> Steps:
+        """The rule itself, for both drivers: yields requests to send and renewals to wait for."""
+        if _origin(request.url) != self._origin:
+            raise ForeignOrigin(
+                f"This session's token is for {self._origin[1]} alone, so it was not sent to "
+                f"{request.url.host}. Use a client of your own there."
+            )
+        tokens, renewed = self._source.current(), False
+        if self._source.due(tokens):
+            try:
+                tokens, renewed = _tokens((yield self._source.renew(tokens))), True
+            except ServiceUnavailable:
+                if self._source.expired(tokens):
+                    raise
+        response = yield _signed(request, tokens)
+        if not _refused(response):
+            return
+        newer = self._source.current()
+        if newer.access_token != tokens.access_token:
+            tokens = newer
+            response = yield _signed(_replayable(request), tokens)
+            if not _refused(response):
+                return
+        if renewed:
+            # A 401 to a token that this call has just renewed is the endpoint's own answer.
+            return
+        tokens = _tokens((yield self._source.renew(tokens)))
+        yield _signed(_replayable(request), tokens)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    default = {"https": 443, "http": 80}.get(url.scheme)
+    return url.scheme, url.host, None if url.port == default else url.port
+
+
+def _signed(request: httpx.Request, tokens: TokenSet) -> httpx.Request:
+    request.headers["Authorization"] = f"Bearer {tokens.access_token}"
+    return request
+
+
+def _replayable(request: httpx.Request) -> httpx.Request:
+    # A file given as content would be sent as 0 bytes the second time, without an error.
+    if not isinstance(request.stream, httpx.ByteStream):
+        raise NotResent(
+            "The access token was renewed while this request was under way. Send the request again."
+        )
+    return request
+
+
+def _refused(answer: httpx.Response | TokenSet) -> bool:
+    assert isinstance(answer, httpx.Response)
+    return answer.status_code == httpx.codes.UNAUTHORIZED
+
+
+def _tokens(answer: httpx.Response | TokenSet) -> TokenSet:
+    assert isinstance(answer, TokenSet)
+    return answer

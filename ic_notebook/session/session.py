@@ -1,0 +1,311 @@
+"""Session: what a signed-in person has."""
+
+from __future__ import annotations
+
+import enum
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+import httpx
+
+from ic_notebook.background import background, reset_after_fork
+from ic_notebook.errors import APIError, ConfigurationError, SignInRequired
+from ic_notebook.oauth.connected_apps import disconnect_app, list_apps
+from ic_notebook.oauth.flow import Flow
+from ic_notebook.oauth.metadata import ServerMetadata
+from ic_notebook.oauth.registration import ClientInformation
+from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.session.apps import ConnectedApps
+from ic_notebook.session.auth import SessionAuth
+from ic_notebook.session.client import AsyncSessionClient, SessionClient, client_options
+from ic_notebook.session.credits import credits_available
+from ic_notebook.session.token_source import StaticToken, StoredTokens, TokenSource
+from ic_notebook.transport import Transport
+
+T = TypeVar("T")
+
+ENVIRONMENT = "IC_ACCESS_TOKEN"
+
+
+class SessionState(enum.Enum):
+    """How a session stands."""
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    """A person ended it here: disconnect or forget."""
+    ENDED = "ended"
+    """The service ended it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How a sign-in stands, as `%ic_status` prints it.
+
+    Attributes:
+        connected: whether calls can be made.
+        base_url: the API that it is for.
+        kept: where the token is: `this kernel only` or `from the environment`; None where there is none.
+        since: when the person signed in, in UTC, or None.
+        registered_as: the name in the list of connected apps, or None.
+    """
+
+    connected: bool
+    base_url: str
+    kept: str | None = None
+    since: datetime | None = None
+    registered_as: str | None = None
+
+    def __repr__(self) -> str:
+        if not self.connected:
+            return f"Not connected to {self.base_url}. Run %load_ext ic_notebook, or ic_notebook.connect()."
+        lines = [f"Connected to {self.base_url}", f"  kept           {self.kept}"]
+        if self.since is not None:
+            lines.append(f"  since          {self.since.astimezone():%d %b %Y, %H:%M}")
+        if self.registered_as is not None:
+            lines.append(f"  registered as  {self.registered_as}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disconnected:
+    """What `disconnect` came to.
+
+    Attributes:
+        confirmed: True where the service confirmed that the app's tokens have ended.
+        message: the same in words, with what is left to do.
+    """
+
+    confirmed: bool
+    message: str
+
+    def __repr__(self) -> str:
+        return self.message
+
+
+CONFIRMED = "Disconnected. The service confirmed it: no token of this app works any more."
+FORGOTTEN_ONLY = (
+    "Forgotten here only: the service does not tell which of the connected apps this is, and nothing is "
+    "disconnected on a guess. To end its access, disconnect it in the dashboard."
+)
+ALREADY_ENDED = "This sign-in had already ended at the service; it is forgotten here too."
+
+
+class Session:
+    """A sign-in: clients for the API, and the account's connected apps.
+
+    Made by `connect()`. It holds no token itself; its token source does. All methods can be called from any
+    thread, and wait on a background thread, so that Ctrl-C ends the wait at once.
+    """
+
+    def __init__(
+        self,
+        server: ServerMetadata,
+        source: TokenSource,
+        *,
+        client: ClientInformation | None = None,
+        since: float | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._server = server
+        self._source = source
+        self._client_information = client
+        self._since = None if since is None else datetime.fromtimestamp(since, tz=timezone.utc)
+        self._transport = transport or Transport()
+        self._state = SessionState.CONNECTED
+        self._watchers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._shared_client: httpx.Client | None = None
+        self._own_app_id: str | None = None
+        self.auth = SessionAuth(source, base_url=server.base_url)
+        if isinstance(source, StoredTokens):
+            source.on_end = lambda: self._move(SessionState.ENDED)
+        reset_after_fork(self)
+
+    @classmethod
+    def signed_in(
+        cls, server: ServerMetadata, client: ClientInformation, tokens: TokenSet, *, transport: Transport
+    ) -> Session:
+        """The session that a finished sign-in gives."""
+        source = StoredTokens(server, tokens, transport=transport)
+        return cls(server, source, client=client, since=tokens.obtained_at, transport=transport)
+
+    @classmethod
+    def from_environment(cls, server: ServerMetadata, access_token: str) -> Session:
+        """The session of a token or API key in `IC_ACCESS_TOKEN`: never renewed, stored or revoked here."""
+        return cls(server, StaticToken(access_token, origin=ENVIRONMENT))
+
+    @property
+    def base_url(self) -> str:
+        """The API that this session is for."""
+        return self._server.base_url
+
+    @property
+    def state(self) -> SessionState:
+        """How it stands."""
+        return self._state
+
+    @property
+    def is_from_environment(self) -> bool:
+        """Whether its token came from `IC_ACCESS_TOKEN`."""
+        return isinstance(self._source, StaticToken)
+
+    @property
+    def status(self) -> Status:
+        """How it stands, readable; no call is made for it."""
+        information = self._client_information
+        return Status(
+            connected=self._state is SessionState.CONNECTED,
+            base_url=self.base_url,
+            kept="from the environment, not renewed here" if self.is_from_environment else "this kernel only",
+            since=self._since,
+            registered_as=information.client_name if information else None,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Session {self._state.value}, {self.base_url}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("A Session is a sign-in and is not copied; call ic_notebook.session() there.")
+
+    def client(self, **options: Any) -> httpx.Client:
+        """An httpx client for the API, signed in.
+
+        Args:
+            options: as httpx.Client takes them. Without any, one client a session, closed at exit; with any, a
+                new one, which is the caller's to close.
+
+        Returns:
+            A client with this session's base URL and auth, 30 s time limit (10 s to connect). A status alone
+            never raises; `raise_for_status()` raises an `APIError` that says why in one line.
+        """
+        if options:
+            return SessionClient(**client_options(self.auth, self.base_url, options))
+        with self._lock:
+            if self._shared_client is None or self._shared_client.is_closed:
+                self._shared_client = SessionClient(**client_options(self.auth, self.base_url, {}))
+                weakref.finalize(self, self._shared_client.close)
+            return self._shared_client
+
+    def async_client(self, **options: Any) -> httpx.AsyncClient:
+        """A new httpx.AsyncClient, signed in; the caller's to close, since its pool belongs to one loop."""
+        return AsyncSessionClient(**client_options(self.auth, self.base_url, options))
+
+    def access_token(self) -> str:
+        """A valid access token, renewed first where it is due: for tools that take nothing else.
+
+        Raises:
+            SignInRequired: nobody is signed in, or the sign-in has ended.
+        """
+        tokens = self._source.current()
+        if self._source.due(tokens):
+            tokens = background().wait(self._source.renew(tokens))
+        return str(tokens.access_token)
+
+    def credits(self) -> float:
+        """Credits that the account has left.
+
+        Raises:
+            SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
+        """
+        return self._call(credits_available(self.base_url))
+
+    def apps(self) -> ConnectedApps:
+        """The apps connected to the account; a table in a notebook.
+
+        Raises:
+            SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
+        """
+        listed = self._call(list_apps(self._apps_endpoint()))
+        information = self._client_information
+        apps = ConnectedApps.of(
+            listed,
+            client_id=information.client_id if information else "",
+            client_name=information.client_name if information else "",
+        )
+        self._own_app_id = apps.own.id if apps.own else None
+        return apps
+
+    def revoke(self, app_id: str) -> None:
+        """Disconnect one app at the service, by the id in the list of connected apps.
+
+        Raises:
+            ConfigurationError: an id that cannot be one.
+            APIError: no connected app has this id.
+            SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
+        """
+        app_id = str(app_id).strip()
+        if not self._call(disconnect_app(self._apps_endpoint(), app_id)):
+            raise APIError("No connected app has this id. ic.apps() lists them.", status_code=404)
+        if app_id == self._own_app_id:
+            self._let_go()
+
+    def disconnect(self) -> Disconnected:
+        """End this sign-in at the service, where it can be told which app it is, and forget it here.
+
+        Raises:
+            ConfigurationError: the token came from the environment, which looks after it.
+            UnexpectedAnswer, ServiceUnavailable: the service gave no usable answer; the session stands.
+        """
+        self._must_be_ours()
+        try:
+            own = self.apps().own if self._server.connected_apps_endpoint else None
+            if own is None or own.id is None:
+                result = Disconnected(confirmed=False, message=FORGOTTEN_ONLY)
+            elif self._call(disconnect_app(self._apps_endpoint(), own.id)):
+                result = Disconnected(confirmed=True, message=CONFIRMED)
+            else:
+                result = Disconnected(confirmed=False, message=ALREADY_ENDED)
+        except SignInRequired:
+            result = Disconnected(confirmed=False, message=ALREADY_ENDED)
+        self._let_go()
+        return result
+
+    def forget(self) -> None:
+        """Forget the token here. At the service the app stays connected.
+
+        Raises:
+            ConfigurationError: the token came from the environment, which looks after it.
+        """
+        self._must_be_ours()
+        self._let_go()
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called, on any thread, whenever the state changes; returns what ends it."""
+        self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback) if callback in self._watchers else None
+
+    def after_fork(self) -> None:
+        """In a forked child: the parent's connections are not ours to use."""
+        self._lock = threading.Lock()
+        self._shared_client = None
+
+    def _call(self, flow: Flow[T]) -> T:
+        return background().run(self._transport.drive, flow, auth=self.auth)
+
+    def _apps_endpoint(self) -> str:
+        if self._server.connected_apps_endpoint is None:
+            raise ConfigurationError(f"{self._server.host} announces no list of connected apps.")
+        return self._server.connected_apps_endpoint
+
+    def _must_be_ours(self) -> None:
+        if self.is_from_environment:
+            raise ConfigurationError(
+                f"This session's token is in {ENVIRONMENT}: it is not disconnected or forgotten here. Unset "
+                "the variable, and end the token where it was made."
+            )
+
+    def _let_go(self) -> None:
+        if isinstance(self._source, StoredTokens):
+            self._source.clear()
+        self._move(SessionState.DISCONNECTED)
+
+    def _move(self, state: SessionState) -> None:
+        if self._state is not SessionState.CONNECTED:
+            return
+        self._state = state
+        for callback in list(self._watchers):
+            callback()

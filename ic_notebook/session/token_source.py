@@ -1,0 +1,192 @@
+"""Where a session's access token comes from, and how it is renewed."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from ic_notebook.background import background, reset_after_fork
+from ic_notebook.errors import OAuthError, SignInRequired
+from ic_notebook.oauth.metadata import ServerMetadata
+from ic_notebook.oauth.secret import Secret
+from ic_notebook.oauth.tokens import TokenSet, refresh
+from ic_notebook.storage.base import MemoryStorage, TokenStorage
+from ic_notebook.transport import Transport
+
+Renewal = concurrent.futures.Future[TokenSet]
+
+ENDED = "This sign-in has ended. It was disconnected in the dashboard or in another notebook. Connect again."
+NOBODY = "Nobody is signed in. Connect first: %load_ext ic_notebook, or ic_notebook.connect()."
+_GONE = {"invalid_grant", "invalid_client", "unauthorized_client"}
+
+
+class TokenSource(Protocol):
+    """Gives access tokens; what `SessionAuth` asks."""
+
+    def current(self) -> TokenSet:
+        """The token set as it stands, without any I/O.
+
+        Raises:
+            SignInRequired: there is none.
+        """
+        ...
+
+    def due(self, tokens: TokenSet) -> bool:
+        """Whether it is time to renew these."""
+        ...
+
+    def expired(self, tokens: TokenSet) -> bool:
+        """Whether these have ended by the clock."""
+        ...
+
+    def renew(self, stale: TokenSet) -> Renewal:
+        """A newer token set than `stale`: the one that is there already, or one refresh for all who ask.
+
+        Raises:
+            SignInRequired: there is nothing to renew with.
+        """
+        ...
+
+
+class StoredTokens:
+    """A token set in a storage, renewed by its refresh token.
+
+    Args:
+        server: where to renew.
+        tokens: what the sign-in gave.
+        storage: keeps them.
+        transport: sends the refresh.
+        on_end: called once when the server has ended the sign-in.
+        clock, monotonic: seconds; a wall clock can be set back, and a monotonic one stands still in sleep, so
+            a token is as old as the one that says more.
+    """
+
+    def __init__(
+        self,
+        server: ServerMetadata,
+        tokens: TokenSet,
+        *,
+        storage: TokenStorage | None = None,
+        transport: Transport | None = None,
+        on_end: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._storage = storage or MemoryStorage()
+        self._transport = transport or Transport()
+        self.on_end = on_end
+        self._clock = clock
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._renewal: Renewal | None = None
+        self._why = NOBODY
+        self._received = monotonic()
+        self._storage.save(tokens)
+        reset_after_fork(self)
+
+    def current(self) -> TokenSet:
+        """The token set in the storage."""
+        tokens = self._storage.load()
+        if tokens is None:
+            raise SignInRequired(self._why)
+        return tokens
+
+    def due(self, tokens: TokenSet) -> bool:
+        """Whether it is time to renew these, and there is something to renew them with."""
+        return tokens.refresh_token is not None and tokens.due(age=self._age(tokens))
+
+    def expired(self, tokens: TokenSet) -> bool:
+        """Whether these have ended by the clock."""
+        return tokens.expired(age=self._age(tokens))
+
+    def renew(self, stale: TokenSet) -> Renewal:
+        """A newer token set than `stale`; at most one refresh is under way, whoever asks."""
+        with self._lock:
+            tokens = self.current()
+            if tokens.access_token != stale.access_token:
+                return _settled(tokens)
+            if self._renewal is None or self._renewal.done():
+                if tokens.refresh_token is None:
+                    raise SignInRequired(
+                        "The service refused the access token and gave none to renew it with. Connect again."
+                    )
+                self._renewal = background().submit_to_finish(self._refresh, tokens)
+            return self._renewal
+
+    def clear(self, why: str = NOBODY) -> None:
+        """Forget the tokens; whoever asks from now on is told why."""
+        with self._lock:
+            self._why = why
+            self._storage.delete()
+
+    def after_fork(self) -> None:
+        """In a forked child: the parent's lock and refresh are not ours."""
+        self._lock = threading.Lock()
+        self._renewal = None
+
+    async def _refresh(self, stale: TokenSet) -> TokenSet:
+        try:
+            fresh = await self._transport.drive(refresh(self._server, stale, now=self._clock()))
+        except OAuthError as refusal:
+            if refusal.error not in _GONE:
+                raise
+            if self._is_current(stale):
+                self.clear(ENDED)
+                self.on_end()
+            raise SignInRequired(ENDED) from None
+        with self._lock:
+            if not self._is_current(stale):
+                # Forgotten, or signed in anew, while the answer was on its way: that stands.
+                return self.current()
+            self._received = self._monotonic()
+            self._storage.save(fresh)
+        return fresh
+
+    def _is_current(self, tokens: TokenSet) -> bool:
+        stored = self._storage.load()
+        return stored is not None and stored.access_token == tokens.access_token
+
+    def _age(self, tokens: TokenSet) -> float:
+        return max(self._clock() - tokens.obtained_at, self._monotonic() - self._received)
+
+
+class StaticToken:
+    """A token or API key that somebody else looks after; it is never renewed here.
+
+    Args:
+        access_token: the credential, without a `Bearer ` prefix.
+        origin: what to call it in a message, such as `IC_ACCESS_TOKEN`.
+    """
+
+    def __init__(self, access_token: str, *, origin: str) -> None:
+        self._tokens = TokenSet(access_token=Secret(access_token))
+        self._origin = origin
+
+    def current(self) -> TokenSet:
+        """Always the same."""
+        return self._tokens
+
+    def due(self, tokens: TokenSet) -> bool:  # noqa: ARG002 - it has no end that is known
+        """Never."""
+        return False
+
+    def expired(self, tokens: TokenSet) -> bool:  # noqa: ARG002 - it has no end that is known
+        """Never, as far as is known here."""
+        return False
+
+    def renew(self, stale: TokenSet) -> Renewal:  # noqa: ARG002 - it can't be renewed
+        """Raises SignInRequired: nothing here can renew it."""
+        raise SignInRequired(
+            f"The service refused the token in {self._origin}. Put a valid token or API key there, or unset "
+            "it and connect."
+        )
+
+
+def _settled(tokens: TokenSet) -> Renewal:
+    future: Renewal = concurrent.futures.Future()
+    future.set_result(tokens)
+    return future

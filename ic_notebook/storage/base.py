@@ -1,0 +1,42 @@
+"""The plug point for token sets, and the storage that ends with the process."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ic_notebook.oauth.tokens import TokenSet
+
+
+class TokenStorage(Protocol):
+    """Keeps one token set."""
+
+    def load(self) -> TokenSet | None:
+        """The token set, or None where there is none."""
+        ...
+
+    def save(self, tokens: TokenSet) -> None:
+        """Keep this token set in place of the last."""
+        ...
+
+    def delete(self) -> None:
+        """Keep none; nothing happens where there is none."""
+        ...
+
+
+class MemoryStorage:
+    """Keeps the token set in this process, and nowhere else."""
+
+    def __init__(self) -> None:
+        self._tokens: TokenSet | None = None
+
+    def load(self) -> TokenSet | None:
+        """The token set, or None."""
+        return self._tokens
+
+    def save(self, tokens: TokenSet) -> None:
+        """Keep this token set."""
+        self._tokens = tokens
+
+    def delete(self) -> None:
+        """Forget it."""
+        self._tokens = None

@@ -1,0 +1,142 @@
+"""Which client this computer is registered as, per server: registered once, used by every later sign-in.
+
+One file, `clients.json` in the user's configuration directory. Nothing in it is secret.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from ic_notebook.errors import StorageError
+from ic_notebook.oauth.registration import ClientInformation
+from ic_notebook.storage.files import locked, read_bytes, write_atomically
+
+FORMAT = 1
+MAX_BYTES = 1_048_576
+MAX_CLIENTS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredClient:
+    """A registered client and when it last signed somebody in (seconds since the epoch)."""
+
+    client: ClientInformation
+    signed_in_at: float
+
+
+class ClientStore:
+    """The clients that this computer has registered.
+
+    Args:
+        path: the file; the user's configuration directory where none is given.
+        machine: this computer's name; a home directory can be shared by several.
+    """
+
+    def __init__(self, path: Path | None = None, *, machine: str | None = None) -> None:
+        self.path = path or platformdirs.user_config_path("ic_notebook", appauthor=False) / "clients.json"
+        self.machine = machine if machine is not None else platform.node()
+
+    def find(self, issuer: str, redirect_uris: tuple[str, ...]) -> StoredClient | None:
+        """The client registered at `issuer` with exactly these redirect URIs, or None.
+
+        Raises:
+            StorageError: the file cannot be read, or a newer version of this package wrote it.
+        """
+        for entry in self._entries(self._read()):
+            if self._is(entry, issuer) and entry.get("redirect_uris") == list(redirect_uris):
+                return _stored_client(entry)
+        return None
+
+    def save(self, issuer: str, client: ClientInformation, *, now: float) -> None:
+        """Keep a client in place of the one with the same redirect URIs.
+
+        Raises:
+            StorageError: the file cannot be written; it stands as it was.
+        """
+        entry = {
+            "issuer": issuer,
+            "machine": self.machine,
+            "client_id": client.client_id,
+            "client_name": client.client_name,
+            "redirect_uris": list(client.redirect_uris),
+            "scope": client.scope,
+            "signed_in_at": now,
+        }
+
+        def change(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            others = [
+                other
+                for other in entries
+                if not (self._is(other, issuer) and other.get("redirect_uris") == entry["redirect_uris"])
+            ]
+            return [*others, entry][-MAX_CLIENTS:]
+
+        self._change(change)
+
+    def signed_in(self, issuer: str, client_id: str, *, now: float) -> None:
+        """Note that this client has just signed somebody in."""
+
+        def change(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return [
+                entry | {"signed_in_at": now} if self._is(entry, issuer, client_id) else entry
+                for entry in entries
+            ]
+
+        self._change(change)
+
+    def drop(self, issuer: str, client_id: str) -> None:
+        """Forget a client that its server no longer knows."""
+        self._change(lambda entries: [entry for entry in entries if not self._is(entry, issuer, client_id)])
+
+    def _is(self, entry: dict[str, Any], issuer: str, client_id: str | None = None) -> bool:
+        here = entry.get("issuer") == issuer and entry.get("machine") == self.machine
+        return here and client_id in {None, entry.get("client_id")}
+
+    def _change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+        with locked(self.path):
+            document = self._read()
+            changed = document | {"format": FORMAT, "clients": change(self._entries(document))}
+            write_atomically(self.path, json.dumps(changed, indent=2).encode())
+
+    def _read(self) -> dict[str, Any]:
+        content = read_bytes(self.path, at_most=MAX_BYTES)
+        try:
+            document = json.loads(content) if content else {}
+        except (ValueError, RecursionError):
+            return {}
+        if not isinstance(document, dict):
+            return {}
+        written_by = document.get("format", FORMAT)
+        if not isinstance(written_by, int) or written_by > FORMAT:
+            raise StorageError(
+                f"{self.path} was written by a newer ic_notebook. Upgrade this one, or move the file away."
+            )
+        return document
+
+    @staticmethod
+    def _entries(document: dict[str, Any]) -> list[dict[str, Any]]:
+        entries = document.get("clients")
+        return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def _stored_client(entry: dict[str, Any]) -> StoredClient | None:
+    client_id, name, scope = entry.get("client_id"), entry.get("client_name"), entry.get("scope")
+    signed_in_at = entry.get("signed_in_at")
+    if not isinstance(client_id, str) or not client_id or not isinstance(name, str):
+        return None
+    return StoredClient(
+        client=ClientInformation(
+            client_id=client_id,
+            client_name=name,
+            redirect_uris=tuple(entry["redirect_uris"]),
+            scope=scope if isinstance(scope, str) else None,
+        ),
+        signed_in_at=float(signed_in_at) if isinstance(signed_in_at, (int, float)) else 0.0,
+    )
