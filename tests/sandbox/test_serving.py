@@ -166,13 +166,16 @@ def test_the_command_refuses_what_is_out_of_bounds():
 def test_the_sandbox_imports_nothing_of_the_client_and_its_options_nothing_of_the_extra():
     script = """
 import sys
+import ic_notebook
+before = set(sys.modules)
 from ic_notebook.sandbox import command
 extra = {"authlib", "sqlalchemy", "starlette", "uvicorn"} & sys.modules.keys()
 assert not extra, extra
 import ic_notebook.sandbox as sandbox
 for name in sandbox.__all__:
     getattr(sandbox, name)
-client = [name for name in sys.modules if name.startswith("ic_notebook.") and not name.startswith("ic_notebook.sandbox")]
+ours = {name for name in sys.modules.keys() - before if name.startswith("ic_notebook.")}
+client = {name for name in ours if not name.startswith("ic_notebook.sandbox")}
 assert not client, client
 """
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=30)
