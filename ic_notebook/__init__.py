@@ -1,3 +1,118 @@
-"""Placeholder while the rooms are built."""
+"""Sign in to the influencers.club API from a notebook: one Connect button, no key in a cell.
+
+In a notebook: `%load_ext ic_notebook`. In a script: `ic_notebook.connect()`.
+Then `ic_notebook.client()` is an httpx client that is signed in.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ic_notebook.connecting import (
+        apps,
+        async_client,
+        client,
+        connect,
+        connect_async,
+        disconnect,
+        forget,
+        panel,
+        revoke,
+        session,
+        status,
+    )
+    from ic_notebook.errors import (
+        APIError,
+        AuthorizationResponseError,
+        ConfigurationError,
+        ForeignOrigin,
+        ICNotebookError,
+        NobodyThere,
+        NotResent,
+        OAuthError,
+        ServiceUnavailable,
+        SignInCancelled,
+        SignInDeclined,
+        SignInError,
+        SignInRequired,
+        SignInTimeout,
+        StorageError,
+        UnexpectedAnswer,
+    )
+    from ic_notebook.oauth.connected_apps import ConnectedApp
+    from ic_notebook.sessions.apps import ConnectedApps
+    from ic_notebook.sessions.session import Session
+from ic_notebook.sessions.status import Disconnected, Status
+
+__all__ = [
+    "APIError",
+    "AuthorizationResponseError",
+    "ConfigurationError",
+    "ConnectedApp",
+    "ConnectedApps",
+    "Disconnected",
+    "ForeignOrigin",
+    "ICNotebookError",
+    "NobodyThere",
+    "NotResent",
+    "OAuthError",
+    "ServiceUnavailable",
+    "Session",
+    "SignInCancelled",
+    "SignInDeclined",
+    "SignInError",
+    "SignInRequired",
+    "SignInTimeout",
+    "Status",
+    "StorageError",
+    "UnexpectedAnswer",
+    "apps",
+    "async_client",
+    "client",
+    "connect",
+    "connect_async",
+    "disconnect",
+    "forget",
+    "load_ipython_extension",
+    "panel",
+    "revoke",
+    "session",
+    "status",
+]
+
+# Where the names live that are neither functions of connecting.py nor exceptions. A public name is resolved
+# on first use (PEP 562), so that the import costs next to nothing.
+_VALUES = {
+    "ConnectedApp": "ic_notebook.oauth.connected_apps",
+    "ConnectedApps": "ic_notebook.sessions.apps",
+    "Disconnected": "ic_notebook.sessions.status",
+    "Session": "ic_notebook.sessions.session",
+    "Status": "ic_notebook.sessions.status",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _VALUES.get(name) or f"ic_notebook.{'connecting' if name.islower() else 'errors'}"
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%load_ext ic_notebook` does: adds the `%ic_` magics, shows the Connect panel in a notebook."""
+    from ic_notebook.magics import SignInMagics, greet
+
+    shell.register_magics(SignInMagics)
+    greet(shell)

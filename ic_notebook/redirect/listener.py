@@ -127,7 +127,7 @@ async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader
 
 
 def _bound(port: int) -> socket.socket | None:
-    server_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    server_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform == "win32":
             server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

@@ -10,7 +10,7 @@ import httpx
 from ic_notebook.background import background
 from ic_notebook.errors import ForeignOrigin, NotResent, ServiceUnavailable
 from ic_notebook.oauth.tokens import TokenSet
-from ic_notebook.session.token_source import Renewal, TokenSource
+from ic_notebook.sessions.token_source import Renewal, TokenSource
 
 Steps = Generator["httpx.Request | Renewal", "httpx.Response | TokenSet", None]
 

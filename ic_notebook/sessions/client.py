@@ -9,7 +9,7 @@ import httpx
 
 from ic_notebook.errors import APIError
 from ic_notebook.oauth.answers import reason_of
-from ic_notebook.session.auth import SessionAuth
+from ic_notebook.sessions.auth import SessionAuth
 from ic_notebook.transport import CONNECT_TIMEOUT, TIMEOUT, direct_to_loopback, ssl_context
 
 _NEXT_STEP = {
@@ -49,7 +49,7 @@ def raise_for_status(response: httpx.Response) -> httpx.Response:
         status, "The service has a fault of its own; try again later." if status >= 500 else ""
     )
     called = f"{response.request.method} {response.request.url.path}"
-    words = f"{called}: {status} {response.reason_phrase}{': ' + reason if reason else ''}. {step}".rstrip()
+    words = f"{called}: {status} {response.reason_phrase}{': ' + reason.rstrip('.') if reason else ''}. {step}".rstrip()
     raise APIStatusError(words, response=response, reason=reason) from None
 
 

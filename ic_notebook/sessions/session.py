@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -19,79 +17,24 @@ from ic_notebook.oauth.flow import Flow
 from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.oauth.tokens import TokenSet
-from ic_notebook.session.apps import ConnectedApps
-from ic_notebook.session.auth import SessionAuth
-from ic_notebook.session.client import AsyncSessionClient, SessionClient, client_options
-from ic_notebook.session.credits import credits_available
-from ic_notebook.session.token_source import StaticToken, StoredTokens, TokenSource
+from ic_notebook.sessions.apps import ConnectedApps
+from ic_notebook.sessions.auth import SessionAuth
+from ic_notebook.sessions.client import AsyncSessionClient, SessionClient, client_options
+from ic_notebook.sessions.credits import credits_available
+from ic_notebook.sessions.status import (
+    ALREADY_ENDED,
+    CONFIRMED,
+    FORGOTTEN_ONLY,
+    Disconnected,
+    SessionState,
+    Status,
+)
+from ic_notebook.sessions.token_source import StaticToken, StoredTokens, TokenSource
 from ic_notebook.transport import Transport
 
 T = TypeVar("T")
 
 ENVIRONMENT = "IC_ACCESS_TOKEN"
-
-
-class SessionState(enum.Enum):
-    """How a session stands."""
-
-    CONNECTED = "connected"
-    DISCONNECTED = "disconnected"
-    """A person ended it here: disconnect or forget."""
-    ENDED = "ended"
-    """The service ended it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """How a sign-in stands, as `%ic_status` prints it.
-
-    Attributes:
-        connected: whether calls can be made.
-        base_url: the API that it is for.
-        kept: where the token is: `this kernel only` or `from the environment`; None where there is none.
-        since: when the person signed in, in UTC, or None.
-        registered_as: the name in the list of connected apps, or None.
-    """
-
-    connected: bool
-    base_url: str
-    kept: str | None = None
-    since: datetime | None = None
-    registered_as: str | None = None
-
-    def __repr__(self) -> str:
-        if not self.connected:
-            return f"Not connected to {self.base_url}. Run %load_ext ic_notebook, or ic_notebook.connect()."
-        lines = [f"Connected to {self.base_url}", f"  kept           {self.kept}"]
-        if self.since is not None:
-            lines.append(f"  since          {self.since.astimezone():%d %b %Y, %H:%M}")
-        if self.registered_as is not None:
-            lines.append(f"  registered as  {self.registered_as}")
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Disconnected:
-    """What `disconnect` came to.
-
-    Attributes:
-        confirmed: True where the service confirmed that the app's tokens have ended.
-        message: the same in words, with what is left to do.
-    """
-
-    confirmed: bool
-    message: str
-
-    def __repr__(self) -> str:
-        return self.message
-
-
-CONFIRMED = "Disconnected. The service confirmed it: no token of this app works any more."
-FORGOTTEN_ONLY = (
-    "Forgotten here only: the service does not tell which of the connected apps this is, and nothing is "
-    "disconnected on a guess. To end its access, disconnect it in the dashboard."
-)
-ALREADY_ENDED = "This sign-in had already ended at the service; it is forgotten here too."
 
 
 class Session:
@@ -169,7 +112,7 @@ class Session:
         return f"<Session {self._state.value}, {self.base_url}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("A Session is a sign-in and is not copied; call ic_notebook.session() there.")
+        raise TypeError("A Session is a sign-in and is not copied; call ic_notebook.session().")
 
     def client(self, **options: Any) -> httpx.Client:
         """An httpx client for the API, signed in.
@@ -211,7 +154,7 @@ class Session:
         Raises:
             SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
         """
-        return self._call(credits_available(self.base_url))
+        return background().run(self.load_credits)
 
     def apps(self) -> ConnectedApps:
         """The apps connected to the account; a table in a notebook.
@@ -219,15 +162,7 @@ class Session:
         Raises:
             SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
         """
-        listed = self._call(list_apps(self._apps_endpoint()))
-        information = self._client_information
-        apps = ConnectedApps.of(
-            listed,
-            client_id=information.client_id if information else "",
-            client_name=information.client_name if information else "",
-        )
-        self._own_app_id = apps.own.id if apps.own else None
-        return apps
+        return background().run(self.load_apps)
 
     def revoke(self, app_id: str) -> None:
         """Disconnect one app at the service, by the id in the list of connected apps.
@@ -237,11 +172,7 @@ class Session:
             APIError: no connected app has this id.
             SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
         """
-        app_id = str(app_id).strip()
-        if not self._call(disconnect_app(self._apps_endpoint(), app_id)):
-            raise APIError("No connected app has this id. ic.apps() lists them.", status_code=404)
-        if app_id == self._own_app_id:
-            self._let_go()
+        background().run(self.revoke_app, app_id)
 
     def disconnect(self) -> Disconnected:
         """End this sign-in at the service, where it can be told which app it is, and forget it here.
@@ -250,19 +181,7 @@ class Session:
             ConfigurationError: the token came from the environment, which looks after it.
             UnexpectedAnswer, ServiceUnavailable: the service gave no usable answer; the session stands.
         """
-        self._must_be_ours()
-        try:
-            own = self.apps().own if self._server.connected_apps_endpoint else None
-            if own is None or own.id is None:
-                result = Disconnected(confirmed=False, message=FORGOTTEN_ONLY)
-            elif self._call(disconnect_app(self._apps_endpoint(), own.id)):
-                result = Disconnected(confirmed=True, message=CONFIRMED)
-            else:
-                result = Disconnected(confirmed=False, message=ALREADY_ENDED)
-        except SignInRequired:
-            result = Disconnected(confirmed=False, message=ALREADY_ENDED)
-        self._let_go()
-        return result
+        return background().run(self.end)
 
     def forget(self) -> None:
         """Forget the token here. At the service the app stays connected.
@@ -272,6 +191,46 @@ class Session:
         """
         self._must_be_ours()
         self._let_go()
+
+    async def load_credits(self) -> float:
+        """`credits` for a face, on the background loop."""
+        return await self._call(credits_available(self.base_url))
+
+    async def load_apps(self) -> ConnectedApps:
+        """`apps` for a face, on the background loop."""
+        listed = await self._call(list_apps(self._apps_endpoint()))
+        information = self._client_information
+        apps = ConnectedApps.of(
+            listed,
+            client_id=information.client_id if information else "",
+            client_name=information.client_name if information else "",
+        )
+        self._own_app_id = apps.own.id if apps.own else None
+        return apps
+
+    async def revoke_app(self, app_id: str) -> None:
+        """`revoke` for a face, on the background loop."""
+        app_id = str(app_id).strip()
+        if not await self._call(disconnect_app(self._apps_endpoint(), app_id)):
+            raise APIError("No connected app has this id. ic.apps() lists them.", status_code=404)
+        if app_id == self._own_app_id and not self.is_from_environment:
+            self._let_go()
+
+    async def end(self) -> Disconnected:
+        """`disconnect` for a face, on the background loop."""
+        self._must_be_ours()
+        try:
+            own = (await self.load_apps()).own if self._server.connected_apps_endpoint else None
+            if own is None or own.id is None:
+                result = Disconnected(confirmed=False, message=FORGOTTEN_ONLY)
+            elif await self._call(disconnect_app(self._apps_endpoint(), own.id)):
+                result = Disconnected(confirmed=True, message=CONFIRMED)
+            else:
+                result = Disconnected(confirmed=False, message=ALREADY_ENDED)
+        except SignInRequired:
+            result = Disconnected(confirmed=False, message=ALREADY_ENDED)
+        self._let_go()
+        return result
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called, on any thread, whenever the state changes; returns what ends it."""
@@ -283,8 +242,8 @@ class Session:
         self._lock = threading.Lock()
         self._shared_client = None
 
-    def _call(self, flow: Flow[T]) -> T:
-        return background().run(self._transport.drive, flow, auth=self.auth)
+    async def _call(self, flow: Flow[T]) -> T:
+        return await self._transport.drive(flow, auth=self.auth)
 
     def _apps_endpoint(self) -> str:
         if self._server.connected_apps_endpoint is None:

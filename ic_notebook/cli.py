@@ -1,0 +1,182 @@
+"""The command line `ic-notebook`.
+
+Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 nobody is signed in, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ic_notebook import __version__
+from ic_notebook.errors import ICNotebookError, SignInRequired
+
+DONE, FAILED, USAGE, SIGN_IN_REQUIRED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except SignInRequired as error:
+        print(f"ic-notebook: {error}\nHere, set IC_ACCESS_TOKEN to a token or API key.", file=sys.stderr)
+        return SIGN_IN_REQUIRED
+    except ICNotebookError as error:
+        print(f"ic-notebook: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("\nInterrupted. Nothing is left behind.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ic-notebook",
+        description="Sign in to the influencers.club API, and look at what may use your account.",
+        epilog="Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 nobody is signed in, 130 interrupted. "
+        "IC_BASE_URL names another API; IC_ACCESS_TOKEN holds a token or API key for unattended runs.",
+    )
+    parser.add_argument("--version", action="version", version=f"ic-notebook {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    connect = _add(commands, "connect", _connect, "sign in once, to see that it works, and show the credits")
+    connect.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="default: 300")
+    connect.add_argument("--base-url", metavar="URL", help="the API, in place of IC_BASE_URL")
+    connect.add_argument("--discover", action="store_true", help="read the server's own metadata (RFC 8414)")
+    connect.add_argument("--scope", help="the scope to ask for, in place of the server's default")
+
+    status = _add(commands, "status", _status, "tell whether IC_ACCESS_TOKEN gives a sign-in")
+    status.add_argument("--json", action="store_true", help="for a script to read")
+
+    apps = _add(commands, "apps", _apps, "list the apps that may use the account")
+    apps.add_argument("--json", action="store_true", help="for a script to read")
+
+    revoke = _add(commands, "revoke", _revoke, "disconnect one app at the service")
+    revoke.add_argument("app_id", metavar="APP_ID", help="as `ic-notebook apps` lists it")
+
+    token = _add(commands, "token", _token, "print the access token, for another program to read")
+    token.add_argument("--show", action="store_true", help="print it even to a terminal")
+
+    _add_sandbox(commands)
+    demo = _add(commands, "demo", _demo, "try it all: a sandbox server and JupyterLab on this computer")
+    demo.add_argument(
+        "notebook", nargs="?", default="notebooks/quickstart.ipynb", help="default: %(default)s"
+    )
+    demo.add_argument("--no-browser", action="store_true", help="print JupyterLab's address, open nothing")
+    demo.add_argument("--port", type=int, default=0, help="JupyterLab's port; a free one where not given")
+    return parser
+
+
+def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], help_: str) -> Any:
+    command = commands.add_parser(name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_sandbox(commands: Any) -> None:
+    help_ = "an authorization server to develop against, on this computer alone"
+    sandbox = _add(commands, "sandbox", _sandbox, help_)
+    if _installed("starlette", "uvicorn", "authlib", "sqlalchemy"):
+        from ic_notebook.sandbox.options import add_arguments
+
+        add_arguments(sandbox)
+
+
+def _connect(arguments: argparse.Namespace) -> int:
+    from ic_notebook.connecting import connect
+
+    session = connect(
+        base_url=arguments.base_url,
+        timeout=arguments.timeout,
+        discover=arguments.discover,
+        scope=arguments.scope,
+    )
+    print(f"Connected to {session.base_url}: {session.credits():g} credits.")
+    print("This sign-in ends with this command, which keeps no token.", file=sys.stderr)
+    return DONE
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from ic_notebook.connecting import status
+
+    found = status()
+    if arguments.json:
+        print(json.dumps({"connected": found.connected, "base_url": found.base_url, "kept": found.kept}))
+    else:
+        print(found)
+    return DONE if found.connected else SIGN_IN_REQUIRED
+
+
+def _apps(arguments: argparse.Namespace) -> int:
+    from ic_notebook.connecting import apps
+
+    listed = apps()
+    if not arguments.json:
+        print(listed)
+        return DONE
+    rows = [
+        {
+            "id": app.id,
+            "name": app.name,
+            "client_id": app.client_id,
+            "created": app.created.isoformat() if app.created else None,
+            "own": app is listed.own,
+        }
+        for app in listed
+    ]
+    print(json.dumps(rows, indent=2))
+    return DONE
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    from ic_notebook.connecting import revoke
+
+    revoke(arguments.app_id)
+    print("Disconnected.")
+    return DONE
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    from ic_notebook.connecting import session
+
+    if sys.stdout.isatty() and not arguments.show:
+        print(
+            "ic-notebook: a token does not belong on a screen. Pipe it into the program that needs it, or "
+            "say --show.",
+            file=sys.stderr,
+        )
+        return FAILED
+    print(session().access_token())
+    return DONE
+
+
+def _sandbox(arguments: argparse.Namespace) -> int:
+    if not _installed("starlette", "uvicorn", "authlib", "sqlalchemy"):
+        print("ic-notebook: the sandbox needs its extra: pip install 'ic-notebook[sandbox]'", file=sys.stderr)
+        return FAILED
+    from ic_notebook.sandbox.command import run
+
+    return run(arguments)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    if not _installed("jupyterlab", "starlette", "uvicorn", "authlib", "sqlalchemy"):
+        print("ic-notebook: the demo needs its extra: pip install 'ic-notebook[demo]'", file=sys.stderr)
+        return FAILED
+    from ic_notebook.demo import run_demo
+
+    return run_demo(arguments.notebook, port=arguments.port, open_browser=not arguments.no_browser)
+
+
+def _installed(*modules: str) -> bool:
+    return all(importlib.util.find_spec(module) is not None for module in modules)

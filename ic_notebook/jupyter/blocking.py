@@ -1,0 +1,41 @@
+"""Waiting for a sign-in inside a cell.
+
+While a cell blocks, nothing that the page sends arrives, so nothing may depend on it: the sign-in runs on the
+background thread, and the panel is told how things stand once a second, whether or not it asked.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ic_notebook.background import background
+from ic_notebook.errors import SignInTimeout
+from ic_notebook.jupyter.panel import ConnectPanel
+from ic_notebook.sessions.session import Session
+from ic_notebook.sign_in import Attempt
+
+_TELL_EVERY = 1.0
+
+
+def wait_in_cell(attempt: Attempt, panel: ConnectPanel, *, timeout: float) -> Session:
+    """The session, once a person has approved; an interrupt ends the wait at once.
+
+    Raises:
+        SignInTimeout: nobody approved within `timeout` seconds.
+        SignInError: the attempt ended otherwise.
+    """
+    deadline = time.monotonic() + timeout
+    panel.block(blocked=True)
+    try:
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise SignInTimeout(f"Nobody approved within {timeout:.0f} s. Run the cell again to connect.")
+            try:
+                return background().wait(attempt, timeout=min(left, _TELL_EVERY))
+            except TimeoutError:
+                if attempt.done():
+                    return attempt.result()
+                panel.tell()
+    finally:
+        panel.block(blocked=False)

@@ -1,0 +1,52 @@
+"""The helper cells: what a person runs after signing in. None spends or revokes anything as it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ic_notebook.errors import ConfigurationError
+
+FIRST_CALL = 'ic.client().get("/public/v1/accounts/credits/").json()'
+"""The next step that the panel names; it costs nothing."""
+
+
+@dataclass(frozen=True)
+class HelperCell:
+    """One cell: the name that `%ic_cells` takes, a title, and its code."""
+
+    name: str
+    title: str
+    code: str
+
+
+CELLS = (
+    HelperCell("first-call", "First call", f"import ic_notebook as ic\n\n{FIRST_CALL}"),
+    HelperCell("apps", "Connected apps", "import ic_notebook as ic\n\nic.apps()"),
+    HelperCell(
+        "revoke",
+        "Revoke an app",
+        "import ic_notebook as ic\n\n"
+        'app_id = ""  # put the id of an app from ic.apps() here\n'
+        "if app_id:\n    ic.revoke(app_id)",
+    ),
+    HelperCell(
+        "pandas",
+        "A table in pandas",
+        "import ic_notebook as ic\nimport pandas as pd\n\n"
+        'answer = ic.client().get("/public/v1/discovery/classifier/languages/")\n'
+        "pd.DataFrame(answer.raise_for_status().json())",
+    ),
+)
+
+
+def find_cell(name: str) -> HelperCell:
+    """The helper cell of this name.
+
+    Raises:
+        ConfigurationError: there is none; the message lists those that are.
+    """
+    for cell in CELLS:
+        if cell.name == name:
+            return cell
+    names = ", ".join(cell.name for cell in CELLS)
+    raise ConfigurationError(f"There is no helper cell of that name. There are: {names}.")

@@ -1,0 +1,127 @@
+"""ConnectPanel: the widget. It shows a SignIn and passes on what a person does; there is no protocol in it.
+
+Kernel and page talk by custom messages alone. A trait can be saved in the notebook file; a message cannot.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+
+from ic_notebook.background import background
+from ic_notebook.errors import ICNotebookError
+from ic_notebook.jupyter.view import View, apps_view, view_of
+from ic_notebook.sessions.session import Session
+from ic_notebook.sign_in import SignIn
+
+_HERE = pathlib.Path(__file__).parent
+FALLBACK = (
+    "The influencers.club sign-in panel is a widget, which this page does not show. "
+    "Run ic_notebook.connect() in a terminal, or set IC_ACCESS_TOKEN."
+)
+
+
+class ConnectPanel(anywidget.AnyWidget):
+    """The Connect panel of one sign-in.
+
+    Nothing is registered and nothing listens before a view of it says, from a browser, that it is seen.
+
+    Args:
+        sign_in: what it shows; two panels of one SignIn show the same.
+    """
+
+    _esm = _HERE / "panel.js"
+    _css = _HERE / "panel.css"
+
+    def __init__(self, sign_in: SignIn) -> None:
+        super().__init__()
+        self._sign_in = sign_in
+        self._blocked = False
+        self._apps: View | None = None
+        self._busy: str | None = None
+        self._alert: str | None = None
+        self._intents: dict[str, Callable[[dict[str, Any]], None]] = {
+            "hello": self._hello,
+            "goodbye": lambda _: sign_in.unviewed(),
+            "near": lambda _: sign_in.prepare(),
+            "retry": lambda _: sign_in.prepare(),
+            "opened": lambda _: sign_in.opened(),
+            "cancel": lambda _: sign_in.cancel(),
+            "paste": lambda message: sign_in.paste(str(message.get("text", ""))),
+            "apps": lambda _: self._with_session(self._load_apps),
+            "revoke": lambda message: self._with_session(self._revoke, str(message.get("id", ""))),
+            "disconnect": lambda _: self._with_session(self._disconnect),
+        }
+        self.on_msg(self._heard)
+        self._unwatch = sign_in.watch(self.tell)
+
+    def __repr__(self) -> str:
+        return f"<ConnectPanel: {'connected' if self._sign_in.connected else 'not connected'}>"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle: Any = super()._repr_mimebundle_(**options)
+        (bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"] = FALLBACK
+        return bundle
+
+    def close(self) -> None:
+        """End the widget."""
+        self._unwatch()
+        super().close()
+
+    def tell(self) -> None:
+        """Send the page the whole picture, from whichever thread."""
+        view = view_of(self._sign_in, blocked=self._blocked, apps=self._apps, busy=self._busy)
+        if self._alert and view["state"] == "connected":
+            view["text"] = self._alert
+        self.send({"type": "view", "view": view})
+
+    def block(self, *, blocked: bool) -> None:
+        """Say that a cell waits for this sign-in, so that nothing the page sends arrives before it ends."""
+        self._blocked = blocked
+        self.tell()
+
+    def _heard(self, _widget: Any, message: Any, _buffers: Any) -> None:
+        intent = self._intents.get(str(message.get("type"))) if isinstance(message, dict) else None
+        if intent is not None:
+            intent(message)
+
+    def _hello(self, _message: dict[str, Any]) -> None:
+        self._sign_in.viewed()
+        self.tell()
+
+    def _with_session(self, act: Callable[..., Any], *arguments: Any) -> None:
+        session = self._sign_in.session
+        if session is not None:
+            background().submit(act, session, *arguments)
+
+    async def _load_apps(self, session: Session) -> None:
+        self._show_apps({"loading": True})
+        try:
+            self._show_apps(apps_view(await session.load_apps()))
+        except ICNotebookError as error:
+            self._show_apps({"problem": str(error)})
+
+    async def _revoke(self, session: Session, app_id: str) -> None:
+        try:
+            await session.revoke_app(app_id)
+            self._show_apps(apps_view(await session.load_apps()))
+        except ICNotebookError as error:
+            self._show_apps({"problem": str(error)})
+
+    async def _disconnect(self, session: Session) -> None:
+        self._busy, self._alert = "Disconnecting…", None
+        self.tell()
+        try:
+            result = await session.end()
+            self._sign_in.note = None if result.confirmed else result.message
+        except ICNotebookError as error:
+            self._alert = str(error)
+        self._busy = self._apps = None
+        self.tell()
+
+    def _show_apps(self, apps: View) -> None:
+        self._apps = apps
+        self.tell()

@@ -1,0 +1,112 @@
+"""What the panel shows of a SignIn, in words: a dictionary for the page, with no secret but the link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ic_notebook.errors import ICNotebookError, ServiceUnavailable, SignInDeclined, SignInTimeout
+from ic_notebook.jupyter.cells import CELLS, FIRST_CALL
+from ic_notebook.login import LoginState
+from ic_notebook.oauth.metadata import SERVICE, service_metadata
+from ic_notebook.sessions.apps import ConnectedApps, day
+from ic_notebook.sessions.session import Session
+from ic_notebook.sessions.status import SessionState
+from ic_notebook.sign_in import SignIn
+
+View = dict[str, Any]
+"""One picture of the panel, as JSON; `panel.js` says what it does with each key."""
+
+PRODUCT = "influencers.club"
+INVITATION = "Sign in once. Every cell of this notebook can then call the API."
+BLOCKED_READY = "This cell waits until you have connected. To stop waiting, interrupt the kernel."
+BLOCKED_WAITING = "This cell goes on by itself. To stop waiting or to paste an address, interrupt the kernel."
+
+
+def view_of(sign_in: SignIn, *, blocked: bool, apps: View | None, busy: str | None) -> View:
+    """The whole picture.
+
+    Args:
+        sign_in: what is shown.
+        blocked: whether a cell waits for it, so that nothing typed into the panel arrives.
+        apps: what the table of apps shows, or None where it is not open.
+        busy: a sentence while something asked for is under way.
+    """
+    session = sign_in.session
+    if session is not None and session.state is SessionState.CONNECTED:
+        return _connected(sign_in, session) | {"apps": apps, "busy": busy}
+    if sign_in.phase is LoginState.WAITING:
+        return _waiting(sign_in, blocked=blocked)
+    if sign_in.phase is LoginState.FINISHING:
+        return _picture("finishing", "Approved, finishing…")
+    link = {"url": sign_in.url, "host": service_metadata(sign_in.options.base_url).sign_in_host}
+    return _not_connected(sign_in, blocked=blocked) | link
+
+
+def apps_view(apps: ConnectedApps) -> View:
+    """The rows of the table of apps."""
+    rows = [
+        {
+            "id": app.id or "",
+            "name": app.name or "without a name",
+            "connected": day(app.created),
+            "own": app is apps.own,
+            "can_revoke": app.id is not None,
+        }
+        for app in apps
+    ]
+    return {"rows": rows}
+
+
+def _picture(state: str, title: str, text: str = "") -> View:
+    return {"state": state, "title": title, "text": text}
+
+
+def _not_connected(sign_in: SignIn, *, blocked: bool) -> View:
+    if sign_in.failure is not None:
+        return _failed(sign_in.failure, sign_in.options.base_url) | {"action": "Try again"}
+    if sign_in.session is not None:
+        words = "It was disconnected in the dashboard or in another notebook."
+        return _picture("ended", "This sign-in has ended", words) | {"action": "Connect again"}
+    if sign_in.phase in {LoginState.NEW, LoginState.PREPARING}:
+        return _picture("preparing", PRODUCT, "Getting ready…") | {"action": "Connect"}
+    notice = sign_in.login.notice if sign_in.login else None
+    words = notice or (BLOCKED_READY if blocked else sign_in.note or INVITATION)
+    state = "ready" if sign_in.phase is LoginState.READY else "idle"
+    return _picture(state, PRODUCT, words) | {"action": "Connect"}
+
+
+def _waiting(sign_in: SignIn, *, blocked: bool) -> View:
+    login = sign_in.login
+    paste_only = login is not None and not login.listening
+    text = "This panel notices by itself, also while a cell is running."
+    return _picture("waiting", "Approve in the other tab", BLOCKED_WAITING if blocked else text) | {
+        "url": sign_in.url,
+        "problem": login.problem if login else None,
+        "paste_hint": "http://127.0.0.1:…/callback?code=…",
+        "paste_only": paste_only,
+        "blocked": blocked,
+    }
+
+
+def _connected(sign_in: SignIn, session: Session) -> View:
+    left = [] if sign_in.credits is None else [f"{sign_in.credits:,.2f}".rstrip("0").rstrip(".") + " credits"]
+    status = session.status
+    since = [f"since {status.since.astimezone():%H:%M}"] if status.since else []
+    title = "Connected with IC_ACCESS_TOKEN" if session.is_from_environment else "Connected"
+    return _picture("connected", title, " · ".join([*left, status.kept or "", *since])) | {
+        "can_disconnect": not session.is_from_environment,
+        "next": FIRST_CALL,
+        "cells": [{"name": cell.name, "title": cell.title, "code": cell.code} for cell in CELLS],
+    }
+
+
+def _failed(failure: ICNotebookError, base_url: str) -> View:
+    if isinstance(failure, SignInDeclined):
+        words = "Nobody is signed in. Connect again and choose Approve on the page."
+        return _picture("failed", "Not connected: access was declined", words)
+    if isinstance(failure, SignInTimeout):
+        return _picture("failed", "Not connected: nobody approved in time", str(failure))
+    if isinstance(failure, ServiceUnavailable) and failure.status_code is None:
+        host = PRODUCT if base_url == SERVICE else service_metadata(base_url).host
+        return _picture("failed", f"{host} cannot be reached", str(failure))
+    return _picture("failed", "Not connected", str(failure))

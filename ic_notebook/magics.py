@@ -1,0 +1,102 @@
+"""The `%ic_…` magics."""
+
+from __future__ import annotations
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.display import display
+
+from ic_notebook import connecting
+from ic_notebook.errors import ConfigurationError
+from ic_notebook.jupyter.cells import CELLS, find_cell
+from ic_notebook.sessions.apps import ConnectedApps
+from ic_notebook.sessions.session import Session
+from ic_notebook.sessions.status import Disconnected, Status
+
+
+@magics_class
+class SignInMagics(Magics):
+    """Sign in, look at it, end it."""
+
+    @magic_arguments()
+    @argument("--wait", action="store_true", help="hold this cell until you have connected, for Run All")
+    @argument(
+        "--timeout", type=float, default=connecting.TIMEOUT, help="with --wait: seconds, 300 where not given"
+    )
+    @argument("--base-url", default=None, help="the API; IC_BASE_URL, else the service, where not given")
+    @argument("--discover", action="store_true", help="read the server's own metadata (RFC 8414)")
+    @argument("--scope", default=None, help="the scope to ask for; the server's default where not given")
+    @line_magic
+    def ic_connect(self, line: str) -> Session | None:
+        """Show the Connect panel: click Connect, approve in the browser, and every cell can call the API.
+
+        Examples::
+
+            %ic_connect
+            %ic_connect --wait --timeout 600
+        """
+        given = parse_argstring(self.ic_connect, line)
+        where = {"base_url": given.base_url, "discover": given.discover, "scope": given.scope}
+        if given.wait:
+            return connecting.connect(timeout=given.timeout, **where)
+        display(connecting.panel(**where))
+        return None
+
+    @line_magic
+    def ic_status(self, line: str) -> Status:
+        """Tell how the sign-in stands: for which API, since when, where the token is kept. Makes no call."""
+        _no_argument("ic_status", line)
+        return connecting.status()
+
+    @line_magic
+    def ic_apps(self, line: str) -> ConnectedApps:
+        """List the apps connected to the account, this one marked."""
+        _no_argument("ic_apps", line)
+        return connecting.apps()
+
+    @line_magic
+    def ic_revoke(self, line: str) -> None:
+        """Disconnect one app at the service: `%ic_revoke APP_ID`, with an id from `%ic_apps`."""
+        connecting.revoke(line.strip().strip("\"'"))
+
+    @line_magic
+    def ic_disconnect(self, line: str) -> Disconnected:
+        """End this sign-in at the service, and forget it here."""
+        _no_argument("ic_disconnect", line)
+        return connecting.disconnect()
+
+    @line_magic
+    def ic_forget(self, line: str) -> None:
+        """Forget the sign-in here; at the service the app stays connected."""
+        _no_argument("ic_forget", line)
+        connecting.forget()
+
+    @line_magic
+    def ic_cells(self, line: str) -> None:
+        """Insert a helper cell below: `%ic_cells NAME`. Without a name, list them."""
+        name = line.strip()
+        if not name:
+            width = max(len(cell.name) for cell in CELLS)
+            print("\n".join(f"%ic_cells {cell.name:{width}}  {cell.title}" for cell in CELLS))  # noqa: T201
+            return
+        try:
+            cell = find_cell(name)
+        except ConfigurationError as error:
+            raise UsageError(str(error)) from None
+        assert self.shell is not None
+        self.shell.set_next_input(cell.code)
+
+
+def _no_argument(magic: str, line: str) -> None:
+    if line.strip():
+        raise UsageError(f"%{magic} takes nothing behind it.")
+
+
+def greet(shell: InteractiveShell) -> None:
+    """Show the panel in a notebook, a line elsewhere. Never fails: what is wrong stands in the panel."""
+    if getattr(shell, "kernel", None) is not None:
+        shell.run_line_magic("ic_connect", "")
+    else:
+        print(repr(connecting.status()))  # noqa: T201

@@ -1,0 +1,146 @@
+"""Registrar: gives a login the client that this computer is registered as, registering it once.
+
+A stored client is used as it is; one that has not signed in for a day is first checked, since a client that
+its server has dropped shows only in the browser, where a notebook never hears of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from ic_notebook.errors import ConfigurationError, ICNotebookError, OAuthError, StorageError
+from ic_notebook.oauth.answers import readable
+from ic_notebook.oauth.authorization import AuthorizationRequest
+from ic_notebook.oauth.metadata import ServerMetadata, is_loopback
+from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, register
+from ic_notebook.redirect.listener import PORTS, redirect_uris
+from ic_notebook.storage.clients import ClientStore, StoredClient
+from ic_notebook.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+ONE_DAY = 86_400.0
+_HOSTS = ("127.0.0.1", "localhost")
+
+
+class Registrar:
+    """The clients of this computer at one server.
+
+    Attributes:
+        server: the server.
+        notice: what a person should know of the registration, or None.
+    """
+
+    def __init__(
+        self,
+        server: ServerMetadata,
+        *,
+        scope: str | None,
+        ports: tuple[int, ...] = PORTS,
+        store: ClientStore,
+        transport: Transport,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.server = server
+        self.notice: str | None = None
+        self._scope = scope
+        self._ports = ports
+        self._store = store
+        self._transport = transport
+        self._clock = clock
+
+    async def client(self) -> ClientInformation:
+        """The stored client, or one registered now.
+
+        Raises:
+            ConfigurationError: the server registers nobody.
+            OAuthError, UnexpectedAnswer, ServiceUnavailable: the registration failed.
+        """
+        stored = self._stored()
+        if stored is None:
+            return await self._register()
+        # A server on this computer is one to develop against, which forgets its clients when it is restarted.
+        lasting = not is_loopback(urlsplit(self.server.issuer).hostname)
+        fresh = lasting and self._clock() - stored.signed_in_at < ONE_DAY
+        if fresh or not await self._is_unknown(stored.client):
+            return stored.client
+        self.drop(stored.client)
+        client = await self._register()
+        if await self._is_unknown(client):
+            self.notice = "The service may show an error page: it refused a check of this registration."
+        return client
+
+    def authorization_request(self, client: ClientInformation, port: int | None) -> AuthorizationRequest:
+        """A new request for this client, to be answered at `port` of the pool (any of it where None)."""
+        wanted = self._ports.index(port) if port is not None else 0
+        return AuthorizationRequest.new(
+            self.server,
+            client_id=client.client_id,
+            redirect_uri=client.redirect_uris[wanted],
+            scope=client.scope,
+        )
+
+    def signed_in(self, client: ClientInformation) -> None:
+        """Note that this client works."""
+        self._keep(lambda: self._store.signed_in(self.server.issuer, client.client_id, now=self._clock()))
+
+    def drop(self, client: ClientInformation) -> None:
+        """Forget a client that the server no longer knows."""
+        self._keep(lambda: self._store.drop(self.server.issuer, client.client_id))
+
+    def _stored(self) -> StoredClient | None:
+        for host in _HOSTS:
+            try:
+                found = self._store.find(self.server.issuer, redirect_uris(host, ports=self._ports))
+            except StorageError as error:
+                logger.warning("%s", error)
+                return None
+            if found is not None and found.client.scope == self._scope:
+                return found
+        return None
+
+    async def _is_unknown(self, client: ClientInformation) -> bool:
+        # A request of its own: the state of the real one goes to the browser alone.
+        check = self.authorization_request(client, None)
+        try:
+            return await self._transport.drive(check.client_is_unknown())
+        except ICNotebookError:
+            return False
+
+    async def _register(self) -> ClientInformation:
+        try:
+            client = await self._register_for(_HOSTS[0])
+        except OAuthError as refusal:
+            if refusal.error not in {"invalid_redirect_uri", "invalid_client_metadata"}:
+                raise
+            client = await self._register_for(_HOSTS[1])
+        self._keep(lambda: self._store.save(self.server.issuer, client, now=self._clock()))
+        return client
+
+    async def _register_for(self, host: str) -> ClientInformation:
+        endpoint = self.server.registration_endpoint
+        if endpoint is None:
+            raise ConfigurationError(
+                f"{self.server.host} lets no program register (RFC 7591), so nobody can sign in from here."
+            )
+        metadata = ClientMetadata(
+            client_name=client_name(self._store.machine),
+            redirect_uris=redirect_uris(host, ports=self._ports),
+            scope=self._scope,
+        )
+        return await self._transport.drive(register(endpoint, metadata))
+
+    def _keep(self, change: Callable[[], None]) -> None:
+        """A sign-in does not fail because its registration cannot be kept."""
+        try:
+            change()
+        except StorageError as error:
+            logger.warning("%s The next sign-in may register again.", error)
+
+
+def client_name(machine: str) -> str:
+    """The name in the list of connected apps: which program, and on which computer."""
+    return f"ic_notebook on {readable(machine) or 'a computer'}"[:100]

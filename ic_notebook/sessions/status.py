@@ -1,0 +1,70 @@
+"""How a session stands, and what ending it came to: plain values that a person can read."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+
+class SessionState(enum.Enum):
+    """How a session stands."""
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    """A person ended it here: disconnect or forget."""
+    ENDED = "ended"
+    """The service ended it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How a sign-in stands, as `%ic_status` prints it.
+
+    Attributes:
+        connected: whether calls can be made.
+        base_url: the API that it is for.
+        kept: where the token is: `this kernel only` or `from the environment`; None where there is none.
+        since: when the person signed in, in UTC, or None.
+        registered_as: the name in the list of connected apps, or None.
+    """
+
+    connected: bool
+    base_url: str
+    kept: str | None = None
+    since: datetime | None = None
+    registered_as: str | None = None
+
+    def __repr__(self) -> str:
+        if not self.connected:
+            return f"Not connected to {self.base_url}. Run %load_ext ic_notebook, or ic_notebook.connect()."
+        lines = [f"Connected to {self.base_url}", f"  kept           {self.kept}"]
+        if self.since is not None:
+            lines.append(f"  since          {self.since.astimezone():%d %b %Y, %H:%M}")
+        if self.registered_as is not None:
+            lines.append(f"  registered as  {self.registered_as}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disconnected:
+    """What `disconnect` came to.
+
+    Attributes:
+        confirmed: True where the service confirmed that the app's tokens have ended.
+        message: the same in words, with what is left to do.
+    """
+
+    confirmed: bool
+    message: str
+
+    def __repr__(self) -> str:
+        return self.message
+
+
+CONFIRMED = "Disconnected. The service confirmed it: no token of this app works any more."
+FORGOTTEN_ONLY = (
+    "Forgotten here only: the service does not tell which of the connected apps this is, and nothing is "
+    "disconnected on a guess. To end its access, disconnect it in the dashboard."
+)
+ALREADY_ENDED = "This sign-in had already ended at the service; it is forgotten here too."

@@ -1,0 +1,199 @@
+"""SignIn: what every face of this process looks at for one server: its session, and the attempt under way.
+
+A Login is one attempt; a person may need several, and two panels, a cell and a magic must show one truth.
+All methods may be called from any thread: they post to the background loop and return.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Callable
+
+from ic_notebook.background import background, reset_after_fork
+from ic_notebook.errors import ICNotebookError, SignInCancelled
+from ic_notebook.login import OVER, Login, LoginOptions, LoginState
+from ic_notebook.sessions.current import CurrentSessions, current
+from ic_notebook.sessions.session import Session
+from ic_notebook.sessions.status import SessionState
+
+logger = logging.getLogger(__name__)
+
+Attempt = concurrent.futures.Future[Session]
+
+
+class SignIn:
+    """The sign-in at one server.
+
+    Attributes:
+        options: which server, and how.
+        login: the attempt under way or the last one, or None.
+        failure: why the last attempt came to nothing, until the next one is opened; None otherwise.
+        note: what a person should know about how the last session ended, or None.
+        credits: what the account has left, once the service has told, or None.
+    """
+
+    def __init__(self, options: LoginOptions, *, sessions: CurrentSessions = current) -> None:
+        self.options = options
+        self.login: Login | None = None
+        self.failure: ICNotebookError | None = None
+        self.note: str | None = None
+        self.credits: float | None = None
+        self._sessions = sessions
+        self._lock = threading.Lock()
+        self._attempt: Attempt | None = None
+        self._watchers: list[Callable[[], None]] = []
+        self._viewers = 0
+        self._credits_of: Session | None = None
+        sessions.watch(self._session_changed)
+        reset_after_fork(self)
+
+    @property
+    def session(self) -> Session | None:
+        """The session for this server; one that the service has ended is shown until the next."""
+        try:
+            return self._sessions.find(self.options.base_url)
+        except ICNotebookError as error:
+            self.failure = error
+            return None
+
+    @property
+    def connected(self) -> bool:
+        """Whether calls can be made."""
+        session = self.session
+        return session is not None and session.state is SessionState.CONNECTED
+
+    @property
+    def phase(self) -> LoginState | None:
+        """Where the attempt under way stands; None where there is none."""
+        return self.login.state if self.login is not None and self.login.state not in OVER else None
+
+    @property
+    def url(self) -> str | None:
+        """The address to open in a browser, once it is prepared and as long as it is of use."""
+        ready = self.phase in {LoginState.READY, LoginState.WAITING}
+        return self.login.request.url if ready and self.login and self.login.request else None
+
+    def begin(self) -> Attempt:
+        """Start an attempt, unless one is under way; its future gives the session or raises how it ended."""
+        with self._lock:
+            if self._attempt is None or self._attempt.done():
+                self._attempt = background().submit(self._run)
+                self._attempt.add_done_callback(self._ended)
+            return self._attempt
+
+    def prepare(self) -> None:
+        """A person comes near, or asks again: have a link ready for them."""
+        if not self.connected:
+            self.begin()
+
+    def opened(self) -> None:
+        """A person has opened the link."""
+        self._tell_login(lambda login: login.opened())
+
+    def paste(self, text: str) -> None:
+        """A person has pasted the answer."""
+        self._tell_login(lambda login: login.paste(text))
+
+    def cancel(self) -> None:
+        """A person gives up."""
+        self._tell_login(lambda login: login.cancel())
+
+    def viewed(self) -> None:
+        """A face is seen by a person: from now on the link is kept ready."""
+        self._viewers += 1
+        self._keep_ready()
+        self._ask_credits()
+
+    def unviewed(self) -> None:
+        """A face is gone."""
+        self._viewers = max(0, self._viewers - 1)
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called, on any thread, whenever something changes; returns what ends it."""
+        self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback) if callback in self._watchers else None
+
+    def after_fork(self) -> None:
+        """In a forked child: the attempt, the listener and the faces are the parent's."""
+        self._lock = threading.Lock()
+        self._attempt = self.login = None
+        self._watchers, self._viewers = [], 0
+
+    async def _run(self) -> Session:
+        login = self.login = Login(self.options, on_change=self._login_changed)
+        try:
+            session = await login.run()
+        finally:
+            background().submit(login.linger)
+        self._sessions.add(session)
+        return session
+
+    def _ended(self, attempt: Attempt) -> None:
+        error = SignInCancelled("") if attempt.cancelled() else attempt.exception()
+        login = self.login
+        if isinstance(error, ICNotebookError):
+            if not isinstance(error, SignInCancelled) and login and login.state is not LoginState.RELEASED:
+                self.failure = error
+        elif error is not None:
+            logger.error("A sign-in ended by a fault of ic_notebook's own.", exc_info=error)
+            self.failure = ICNotebookError(f"A fault of ic_notebook itself ({type(error).__name__}).")
+        self._tell()
+        # What failed before a link was there waits for a person; anything later gets a new link at once.
+        if error is not None and login and login.request and login.state is LoginState.FAILED:
+            self._keep_ready()
+
+    def _keep_ready(self) -> None:
+        if self._viewers and not self.connected and not (self.failure and self.login is None):
+            self.begin()
+
+    def _login_changed(self) -> None:
+        if self.login and self.login.state in {LoginState.WAITING, LoginState.FINISHING}:
+            self.failure = self.note = None
+        self._tell()
+
+    def _session_changed(self) -> None:
+        if self.connected:
+            self.failure = self.note = None
+            self._ask_credits()
+        self._tell()
+        self._keep_ready()
+
+    def _ask_credits(self) -> None:
+        session = self.session
+        if not self._viewers or session is None or session is self._credits_of or not self.connected:
+            return
+        self._credits_of, self.credits = session, None
+        background().submit(self._load_credits, session)
+
+    async def _load_credits(self, session: Session) -> None:
+        try:
+            self.credits = await session.load_credits()
+        except ICNotebookError:
+            self._credits_of = None
+        self._tell()
+
+    def _tell_login(self, action: Callable[[Login], None]) -> None:
+        async def act() -> None:
+            if self.login is not None:
+                action(self.login)
+
+        background().submit(act)
+
+    def _tell(self) -> None:
+        for callback in list(self._watchers):
+            callback()
+
+
+_lock = threading.Lock()
+_sign_ins: dict[tuple[str, bool, str | None], SignIn] = {}
+
+
+def sign_in(options: LoginOptions) -> SignIn:
+    """The one SignIn of this process for these options."""
+    key = (options.base_url, options.discover, options.scope)
+    with _lock:
+        if key not in _sign_ins:
+            _sign_ins[key] = SignIn(options)
+        return _sign_ins[key]
