@@ -1,0 +1,689 @@
+"""The panel's page side alone: every state photographed, accessible and safe, in a real JupyterLab.
+
+The kernel side is a widget that says what the test tells it to and keeps what it hears, so that each state can be had
+at will; the sign-in itself is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+pytestmark = pytest.mark.browser
+
+JUPYTER = Path(importlib.util.find_spec("ic_notebook").origin).parent / "jupyter"
+PHOTOGRAPHS = Path(__file__).parents[2] / "photographs"
+THEMES = ("JupyterLab Light", "JupyterLab Dark")
+URL = "http://127.0.0.1:9/oauth/authorize?client_id=c&state=s&code_challenge_method=S256"
+OVERFLOW = """panel => [panel, ...panel.querySelectorAll('*:not(.ic-unseen)')]
+  .filter(node => node.localName !== 'input' && node.clientWidth && (node.scrollWidth > node.clientWidth
+    || node.getBoundingClientRect().right > panel.getBoundingClientRect().right + 0.5))
+  .map(node => node.outerHTML.slice(0, 120))"""
+PICTURE = f"""
+import pathlib, anywidget
+class Picture(anywidget.AnyWidget):
+    _esm = pathlib.Path({str(JUPYTER / "panel.js")!r}).read_text(encoding="utf-8")
+    _css = pathlib.Path({str(JUPYTER / "panel.css")!r}).read_text(encoding="utf-8")
+    def __init__(self):
+        super().__init__()
+        self.heard, self.view = [], None
+        self.on_msg(self.hear)
+    def hear(self, _widget, content, _buffers):
+        self.heard.append(content)
+        if content["type"] == "hello" and self.view:
+            self.show(self.view)
+    def show(self, view):
+        self.view = view
+        self.send({{"type": "view", "view": view}})
+picture = Picture()
+picture
+"""
+
+CELLS = [
+    {
+        "name": "first-call",
+        "title": "First call",
+        "code": 'ic.client().get("/public/v1/accounts/credits/").json()',
+    },
+    {"name": "apps", "title": "Connected apps", "code": "ic.apps()"},
+    {"name": "revoke", "title": "Revoke an app", "code": 'ic.revoke("")  # put the app\'s id'},
+    {
+        "name": "pandas",
+        "title": "Apps as a pandas table",
+        "code": "import pandas as pd\npd.DataFrame([vars(app) for app in ic.apps()])",
+    },
+]
+ROWS = [
+    {
+        "id": "a1",
+        "name": "ic_notebook on analysis-laptop",
+        "connected": "today",
+        "own": True,
+        "can_revoke": True,
+    },
+    {
+        "id": "a2",
+        "name": "ic_notebook on hub.example",
+        "connected": "3 Nov",
+        "own": False,
+        "can_revoke": True,
+    },
+    {"id": "a3", "name": "Claude", "connected": "12 Oct 2025", "own": False, "can_revoke": True},
+    {"id": "", "name": "An app that names no id", "connected": "", "own": False, "can_revoke": False},
+]
+IDLE = {
+    "state": "idle",
+    "title": "influencers.club",
+    "text": "Sign in once. Every cell of this notebook can then call the API.",
+    "action": "Connect",
+    "paste_hint": "http://127.0.0.1:…/callback?code=…",
+}
+PREPARING = {**IDLE, "state": "preparing", "text": "Getting ready…"}
+READY = {**IDLE, "state": "ready", "url": URL, "host": "dashboard.influencers.club"}
+WAITING = {
+    **READY,
+    "state": "waiting",
+    "title": "Approve in the other tab",
+    "text": "This panel notices by itself, also while a cell is running.",
+}
+BLOCKED = {**WAITING, "blocked": True, "text": "The cell goes on by itself. To stop, interrupt the kernel."}
+PROBLEM = "This address belongs to another sign-in. Copy the address of the last page and paste it again."
+FINISHING = {"state": "finishing", "title": "Approved, finishing…", "text": "Getting the token."}
+CONNECTED = {
+    "state": "connected",
+    "title": "Connected",
+    "text": "627.13 credits · this kernel only · since 10:42",
+    "can_disconnect": True,
+    "next": 'ic.client().get("/public/v1/accounts/credits/")',
+    "cells": CELLS,
+}
+FROM_ENVIRONMENT = {
+    **CONNECTED,
+    "title": "Connected with IC_ACCESS_TOKEN",
+    "text": "627.13 credits · from the environment, not renewed here",
+    "can_disconnect": False,
+}
+APPS_OPEN = {**CONNECTED, "apps": {"rows": ROWS}}
+DECLINED = {
+    "state": "failed",
+    "title": "Not connected: access was declined",
+    "text": "Nobody is signed in. Connect again and choose Approve on the page.",
+    "url": URL,
+    "action": "Try again",
+}
+UNREACHABLE = {
+    "state": "failed",
+    "title": "influencers.club cannot be reached",
+    "text": "No answer from api-dashboard.influencers.club in 30 s. Check the network or proxy, then try again.",
+    "action": "Try again",
+}
+ENDED = {
+    "state": "ended",
+    "title": "This sign-in has ended",
+    "text": "It was disconnected in the dashboard or in another notebook.",
+    "url": URL,
+    "action": "Connect again",
+}
+
+# Name of the photograph, what the kernel says, what a person then presses.
+STATES = [
+    ("idle", IDLE, ()),
+    ("preparing", PREPARING, ()),
+    ("ready", READY, ()),
+    ("waiting", WAITING, ()),
+    ("waiting-paste-open", WAITING, ("Paste its address",)),
+    ("waiting-problem", {**WAITING, "problem": PROBLEM}, ()),
+    ("waiting-blocked", BLOCKED, ()),
+    ("waiting-paste-only", {**WAITING, "paste_only": True}, ()),
+    ("finishing", FINISHING, ()),
+    ("connected", CONNECTED, ()),
+    ("connected-confirming", CONNECTED, ("Disconnect",)),
+    ("connected-busy", {**CONNECTED, "busy": "Disconnecting…"}, ()),
+    ("connected-environment", FROM_ENVIRONMENT, ()),
+    ("apps-loading", CONNECTED, ("Apps",)),
+    ("apps-open", APPS_OPEN, ("Apps",)),
+    ("apps-confirming", APPS_OPEN, ("Apps", "Disconnect ic_notebook on hub.example")),
+    (
+        "apps-problem",
+        {**CONNECTED, "apps": {"problem": "The list did not come: no answer in 30 s."}},
+        ("Apps",),
+    ),
+    ("cells-shown", CONNECTED, ("Show cells",)),
+    ("declined", DECLINED, ()),
+    ("unreachable", UNREACHABLE, ()),
+    ("ended", ENDED, ()),
+]
+
+
+class Bench:
+    """A panel in a notebook, and the two ends of its wire."""
+
+    def __init__(self, notebook) -> None:
+        self.notebook = notebook
+        self.page = notebook.page
+        notebook.open(PICTURE, "picture", "mute = Picture()\nmute", "'the last cell'")
+        notebook.run(0)
+        self.panel = notebook.panel(0)
+        expect(self.panel).to_be_visible()
+
+    def show(self, *views: dict, says: str | None = None) -> None:
+        """The kernel sends views, one after the other; returns when the panel shows the last."""
+        self.notebook.kernel(
+            f"import json\nfor view in json.loads({json.dumps(views)!r}): picture.show(view)"
+        )
+        expect(self.panel).to_contain_text(says or views[-1]["title"])
+
+    def into(self, view: dict, *presses: str) -> None:
+        """A view in which nothing was open before, then buttons pressed; the kernel answers to *Apps*."""
+        self.notebook.kernel("picture.heard.clear()")
+        pasting = view.get("paste_only") or view.get("problem")
+        self.show({**FINISHING, "title": "Between two states"}, view, says="come back" if pasting else None)
+        for name in presses:
+            self.button(name).click()
+            if name == "Apps" and view.get("apps"):
+                expect(self.panel).to_contain_text("Loading")
+                self.show(view)
+                expect(self.panel).not_to_contain_text("Loading")
+        if "Apps" in presses:
+            self.expect_heard({"type": "apps"})
+            self.notebook.kernel("picture.heard.clear()")
+
+    def heard(self) -> list[dict]:
+        return self.notebook.kernel(read="picture.heard")
+
+    def expect_heard(self, *expected: dict) -> None:
+        """Waits, within a bound, until the kernel was told exactly this (nearness aside)."""
+        for _ in range(40):
+            said = [content for content in self.heard() if content["type"] != "near"]
+            if said == list(expected):
+                return
+        assert said == list(expected)
+
+    def expect_focus(self, locator: Locator) -> None:
+        expect(locator).to_be_focused()
+
+    def button(self, name: str) -> Locator:
+        return self.panel.get_by_role("button", name=name, exact=True)
+
+    def link(self, name: str) -> Locator:
+        return self.panel.get_by_role("link", name=name, exact=True)
+
+    @property
+    def field(self) -> Locator:
+        return self.panel.get_by_role("textbox", name="Address of the last page, or the code")
+
+
+@pytest.fixture(scope="module")
+def shared_bench(module_notebook, playwright_loop) -> Bench:
+    loop = playwright_loop[1]
+    asyncio._set_running_loop(loop)
+    try:
+        return Bench(module_notebook)
+    finally:
+        asyncio._set_running_loop(None)
+
+
+@pytest.fixture
+def bench(shared_bench):
+    """A panel in a real JupyterLab, one page for all tests of this file."""
+    yield shared_bench
+    thrown = [*shared_bench.notebook.page_errors]
+    shared_bench.notebook.page_errors.clear()
+    assert not thrown
+
+
+# -- photographs and accessibility
+
+
+def faults(panel: Locator, name: str, theme: str, violations) -> list[str]:
+    """Photographs a panel wide and at 320 px; what axe finds, and what does not fit."""
+    PHOTOGRAPHS.mkdir(exist_ok=True)
+    found = []
+    for width, style in (("wide", ""), ("320", "320px")):
+        panel.evaluate("(node, width) => { node.parentElement.style.width = width }", style)
+        assert panel.bounding_box()["width"] == (320 if style else 640)
+        panel.screenshot(path=PHOTOGRAPHS / f"{name}-{theme.rsplit(maxsplit=1)[-1].lower()}-{width}.png")
+        found += [f"{name} {width}: {line}" for line in violations(panel)]
+        found += [f"{name} {width} overflows: {line}" for line in panel.evaluate(OVERFLOW)]
+    panel.evaluate("node => { node.parentElement.style.width = '' }")
+    return found
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_state_is_accessible_and_fits_wide_and_at_320_px(theme, bench, accessibility_violations):
+    bench.notebook.theme(theme)
+    found = []
+    for name, view, presses in STATES:
+        bench.into(view, *presses)
+        bench.page.mouse.move(0, 0)
+        found += faults(bench.panel, name, theme, accessibility_violations)
+    assert not found, "\n".join(found)
+
+
+def test_panel_without_a_kernel_behind_it_says_so(bench, accessibility_violations):
+    bench.notebook.run(2)
+    panel = bench.notebook.panel(2)
+    expect(panel).to_contain_text("not connected to a running kernel", timeout=5000)
+    for theme in THEMES:
+        bench.notebook.theme(theme)
+        assert not faults(panel, "dead", theme, accessibility_violations)
+    bench.notebook.kernel(f"import json; mute.show(json.loads({json.dumps(READY)!r}))")
+    expect(panel.get_by_role("link", name="Connect")).to_be_visible()
+    expect(panel).not_to_contain_text("running kernel")
+
+
+def test_accessibility_check_and_overflow_check_can_fail(bench, accessibility_violations):
+    bench.into(CONNECTED)
+    planted = """(node, on) => on ? node.insertAdjacentHTML('beforeend',
+      '<p id="planted" style="color:#ccc;background:#fff;width:900px"><img src="data:,">pale</p>')
+      : document.getElementById('planted').remove()"""
+    bench.panel.evaluate(planted, True)
+    found = accessibility_violations(bench.panel)
+    wide = bench.panel.evaluate(OVERFLOW)
+    bench.panel.evaluate(planted, False)
+    assert {line.split(":")[0] for line in found} >= {"image-alt", "color-contrast"}
+    assert any("planted" in line for line in wide)
+    assert accessibility_violations(bench.panel) == []
+
+
+# -- the link
+
+
+def test_connect_is_a_link_with_the_exact_address_that_opens_a_tab_of_its_own(bench):
+    url = f"{bench.notebook.server.url}api?state=a%20b&x=%22%26"
+    bench.into({**READY, "url": url})
+    link = bench.link("Connect")
+    assert link.get_attribute("href") == url
+    assert link.get_attribute("target") == "_blank"
+    assert set(link.get_attribute("rel").split()) == {"noopener", "noreferrer"}
+    with bench.page.context.expect_page() as opened:
+        link.click()
+    assert opened.value.url == url
+    assert opened.value.evaluate("() => window.opener") is None
+    opened.value.close()
+    expect(bench.panel).to_contain_text("Approve in the other tab")  # nobody answered: shown at once
+    bench.expect_heard({"type": "opened"})
+    bench.expect_focus(bench.button("Cancel"))
+
+
+def test_waiting_is_shown_before_the_kernel_has_heard_of_the_click(bench):
+    bench.into({**READY, "url": f"{bench.notebook.server.url}api"})
+    bench.panel.evaluate(
+        "node => node.querySelector('a.go').addEventListener('click', e => e.preventDefault())"
+    )
+    told = bench.panel.evaluate("node => { node.querySelector('a.go').click(); return node.innerText }")
+    assert "Approve in the other tab" in told
+
+
+def test_a_middle_click_counts_as_opened(bench):
+    bench.into({**READY, "url": f"{bench.notebook.server.url}api"})
+    with bench.page.context.expect_page() as opened:
+        bench.link("Connect").click(button="middle")
+    opened.value.close()
+    bench.expect_heard({"type": "opened"})
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:window.canary=1", " javascript:1", "data:text/html,x", "/local", "", 7]
+)
+def test_only_a_web_address_becomes_a_link(bench, url):
+    for view in (READY, WAITING, DECLINED):
+        bench.show({**view, "url": URL})
+        assert bench.panel.locator("a[href]").count() == 1
+        bench.show({**view, "url": url, "text": "without an address"}, says="without an address")
+        assert bench.panel.locator("a, [href]").count() == 0
+
+
+def test_opening_again_and_copying_the_link_are_told_to_the_kernel(bench, clipboard):
+    url = f"{bench.notebook.server.url}api?again"
+    bench.into({**WAITING, "url": url})
+    with bench.page.context.expect_page() as opened:
+        bench.link("Open it again").click()
+    assert opened.value.url == url
+    opened.value.close()
+    bench.page.bring_to_front()
+    bench.button("copy the link").click()
+    expect(bench.button("copied")).to_be_focused()
+    assert clipboard.read() == url
+    bench.expect_heard({"type": "opened"}, {"type": "opened"})
+
+
+def test_copying_works_where_the_page_has_no_clipboard_interface(bench, clipboard):
+    bench.into(CONNECTED, "Show cells")
+    clipboard.write("before")
+    with clipboard.taken_away():
+        bench.button("Copy Connected apps").click()
+        bench.expect_focus(bench.button("Copied"))
+    assert clipboard.read() == "ic.apps()"
+    expect(bench.button("Copied")).to_have_count(0, timeout=4000)
+    bench.expect_focus(bench.button("Copy Connected apps"))
+
+
+# -- before and after
+
+
+def test_coming_near_an_idle_button_is_told_once_and_pressing_it_shows_that_it_gets_ready(bench):
+    bench.into(IDLE)
+    bench.page.mouse.move(0, 0)
+    bench.button("Connect").hover()
+    bench.button("Connect").click()
+    expect(bench.panel).to_contain_text("Getting ready…")
+    assert bench.heard() == [{"type": "near"}]
+    bench.expect_focus(bench.button("Connect"))
+    expect(bench.button("Connect")).to_have_attribute("aria-disabled", "true")
+    bench.button("Connect").press("Enter")
+    bench.show(READY)
+    bench.expect_focus(bench.link("Connect"))
+    bench.expect_heard()
+
+
+def test_try_again_without_an_address_asks_the_kernel(bench):
+    bench.into(UNREACHABLE)
+    bench.button("Try again").click()
+    expect(bench.panel).to_contain_text("Getting ready…")
+    bench.expect_heard({"type": "retry"})
+
+
+def test_cancel_is_told_and_a_blocking_cell_has_no_cancel(bench):
+    bench.into(WAITING)
+    bench.button("Cancel").click()
+    bench.expect_heard({"type": "cancel"})
+    bench.into(BLOCKED)
+    expect(bench.panel).to_contain_text("interrupt the kernel")
+    assert bench.panel.get_by_role("button").all_inner_texts() == ["copy the link"]
+
+
+@pytest.mark.parametrize("view", [DECLINED, UNREACHABLE, ENDED], ids=["declined", "unreachable", "ended"])
+def test_an_outcome_that_needs_attention_is_an_alert(bench, view):
+    bench.into(view)
+    expect(bench.panel.get_by_role("alert").first).to_contain_text(view["title"])
+    expect(bench.panel.get_by_role("status").first).to_be_empty()
+    bench.show(CONNECTED)
+    expect(bench.panel.get_by_role("status").first).to_contain_text("Connected")
+    expect(bench.panel.get_by_role("alert").first).to_be_empty()
+
+
+def test_every_string_is_shown_as_text(bench):
+    canary = """<img src=x onerror="window.canary = 1"><b>bold</b>"""
+    bench.page.evaluate("html => { document.createElement('div').innerHTML = html }", canary)
+    bench.page.wait_for_function("() => window.canary === 1")  # it would fire
+    bench.page.evaluate("() => { window.canary = 0 }")
+    row = {"id": canary, "name": canary, "connected": canary, "own": True, "can_revoke": True}
+    hostile = {
+        **dict.fromkeys(("title", "text", "host", "action", "paste_hint", "next"), canary),
+        "cells": [dict.fromkeys(("name", "title", "code"), canary)],
+        "url": URL,
+        "can_disconnect": True,
+    }
+    for state in ("idle", "ready", "finishing", "failed", "ended"):
+        bench.show({**hostile, "state": state})
+    bench.show({**hostile, "state": "waiting", "problem": canary}, says=canary)
+    bench.show({**hostile, "state": "connected", "busy": canary})
+    bench.button("Show cells").click()
+    bench.button("Apps").click()
+    for apps in ({"problem": canary}, {"rows": [row]}):
+        bench.show({**hostile, "state": "connected", "apps": apps})
+        expect(bench.panel.locator(".ic-apps")).to_contain_text(canary)
+    bench.button(f"Disconnect {canary}").click()
+    assert bench.panel.locator("img, td b, code b").count() == 0
+    assert bench.page.evaluate("() => window.canary") == 0
+
+
+# -- pasting
+
+
+PASTED = "http://127.0.0.1:8765/callback?code=c0de&state=s"
+
+
+def test_typed_address_is_sent_by_enter_and_not_kept_in_the_field(bench):
+    bench.into(WAITING, "Paste its address")
+    bench.expect_focus(bench.field)
+    expect(bench.panel).to_contain_text("The last page will not load. That is expected")
+    bench.page.keyboard.type(PASTED)
+    bench.page.keyboard.press("Enter")
+    expect(bench.field).to_have_value("")
+    bench.expect_heard({"type": "paste", "text": PASTED})
+    assert "c0de" not in bench.panel.evaluate("node => node.outerHTML")
+
+
+def test_pasting_into_the_field_is_enough(bench, clipboard):
+    bench.into(WAITING, "Paste its address")
+    clipboard.write(PASTED)
+    bench.page.keyboard.press("ControlOrMeta+v")
+    bench.expect_heard({"type": "paste", "text": PASTED})
+    expect(bench.field).to_have_value("")
+
+
+def test_paste_button_with_an_empty_field_reads_the_clipboard(bench, clipboard):
+    bench.into({**WAITING, "paste_only": True})
+    clipboard.write(PASTED)
+    bench.button("Paste").click()
+    bench.expect_heard({"type": "paste", "text": PASTED})
+
+
+def test_paste_button_leads_to_the_field_where_the_clipboard_is_not_allowed(bench):
+    bench.into({**WAITING, "paste_only": True})
+    bench.button("Paste").click()
+    bench.expect_focus(bench.field)
+    bench.expect_heard()
+
+
+def test_problem_is_announced_beside_the_field_which_keeps_focus(bench):
+    bench.into(WAITING, "Paste its address")
+    bench.page.keyboard.type("nonsense")
+    bench.page.keyboard.press("Enter")
+    bench.show({**WAITING, "problem": PROBLEM}, says=PROBLEM)
+    expect(bench.panel.get_by_role("alert").filter(has_text=PROBLEM)).to_be_visible()
+    bench.expect_focus(bench.field)
+    expect(bench.field).to_have_accessible_description(PROBLEM)
+    expect(bench.field).to_have_attribute("aria-invalid", "true")
+    bench.page.keyboard.type(PASTED)
+    bench.page.keyboard.press("Enter")
+    bench.expect_heard({"type": "paste", "text": "nonsense"}, {"type": "paste", "text": PASTED})
+
+
+def test_a_view_that_comes_while_somebody_types_leaves_the_field_alone(bench):
+    bench.into(WAITING, "Paste its address")
+    bench.page.keyboard.type("http://12")
+    bench.show({**WAITING, "text": "Another line."}, says="come back")
+    bench.page.keyboard.type("7.0.0.1")
+    expect(bench.field).to_have_value("http://127.0.0.1")
+    bench.page.keyboard.press("Escape")
+    expect(bench.field).to_be_hidden()
+    bench.expect_focus(bench.button("Paste its address"))
+
+
+def test_letters_typed_in_the_panel_are_no_shortcuts_of_jupyterlab(bench):
+    cells = bench.page.locator(".jp-Notebook .jp-CodeCell")
+    before = cells.count()
+    bench.into(WAITING, "Paste its address")
+    bench.page.keyboard.type("ddxaby")
+    expect(bench.field).to_have_value("ddxaby")
+    bench.button("Cancel").focus()
+    bench.page.keyboard.type("ddx")
+    bench.expect_focus(bench.button("Cancel"))
+    assert cells.count() == before
+    bench.notebook.cell(3).locator(".cm-content").click()
+    bench.page.keyboard.press("Escape")
+    bench.page.keyboard.type("dd")
+    expect(cells).to_have_count(before - 1)  # outside the panel they are
+    bench.page.keyboard.type("z")
+    expect(cells).to_have_count(before)
+
+
+# -- connected
+
+
+def test_apps_are_asked_for_when_opened(bench):
+    bench.into(CONNECTED)
+    bench.button("Apps").click()
+    expect(bench.panel).to_contain_text("Loading the connected apps")
+    expect(bench.button("Apps")).to_have_attribute("aria-expanded", "true")
+    bench.expect_heard({"type": "apps"})
+    bench.show(APPS_OPEN)
+    rows = bench.panel.get_by_role("row")
+    expect(rows).to_have_count(5)
+    expect(rows.nth(1)).to_contain_text("this one")
+    expect(rows.nth(4).get_by_role("button")).to_have_count(0)
+    bench.button("Apps").click()
+    expect(bench.panel.get_by_role("table")).to_have_count(0)
+
+
+def test_an_app_is_revoked_only_after_yes(bench):
+    bench.into(APPS_OPEN, "Apps")
+    bench.button("Disconnect Claude").click()
+    bench.expect_focus(bench.button("No"))
+    bench.page.keyboard.press("Escape")
+    bench.expect_focus(bench.button("Disconnect Claude"))
+    bench.button("Disconnect Claude").click()
+    bench.button("No").click()
+    bench.expect_focus(bench.button("Disconnect Claude"))
+    bench.expect_heard()
+    bench.button("Disconnect Claude").click()
+    bench.page.keyboard.press("Shift+Tab")
+    bench.page.keyboard.press("Enter")
+    expect(bench.panel).to_contain_text("Disconnecting Claude…")
+    bench.expect_heard({"type": "revoke", "id": "a3"})
+    bench.expect_focus(bench.button("Disconnect Claude"))
+    bench.page.keyboard.press("Enter")  # while it runs, once more does nothing
+    assert bench.button("Yes").count() == 0
+    bench.show({**APPS_OPEN, "apps": {"rows": ROWS[:2]}})
+    expect(bench.panel).not_to_contain_text("Claude")
+    bench.expect_focus(bench.button("Disconnect ic_notebook on hub.example"))
+
+
+def test_disconnecting_this_sign_in_asks_first(bench):
+    bench.into(CONNECTED)
+    bench.button("Disconnect").click()
+    bench.expect_focus(bench.button("No"))
+    bench.page.keyboard.press("Enter")
+    bench.expect_focus(bench.button("Disconnect"))
+    bench.page.keyboard.press("Enter")
+    bench.page.keyboard.press("Escape")
+    bench.expect_focus(bench.button("Disconnect"))
+    bench.expect_heard()
+    bench.button("Disconnect").click()
+    bench.button("Yes").click()
+    expect(bench.panel).to_contain_text("Disconnecting…")
+    bench.expect_heard({"type": "disconnect"})
+
+
+def test_a_token_of_the_environment_has_no_disconnect(bench):
+    bench.into(FROM_ENVIRONMENT)
+    assert bench.button("Disconnect").count() == 0
+
+
+# -- focus
+
+
+def test_tab_goes_through_the_controls_in_reading_order(bench):
+    bench.into(WAITING)
+    bench.button("Cancel").focus()
+    for control in (
+        bench.link("Open it again"),
+        bench.button("copy the link"),
+        bench.button("Paste its address"),
+    ):
+        bench.page.keyboard.press("Tab")
+        bench.expect_focus(control)
+    bench.page.keyboard.press("Enter")
+    bench.expect_focus(bench.field)
+    bench.page.keyboard.press("Tab")
+    bench.expect_focus(bench.button("Paste"))
+    bench.page.keyboard.press("Shift+Tab")
+    bench.page.keyboard.press("Shift+Tab")
+    bench.expect_focus(bench.button("Cancel"))
+
+
+def test_focus_stays_in_the_panel_when_its_control_goes(bench):
+    bench.into(READY)
+    bench.link("Connect").focus()
+    bench.show(WAITING)
+    bench.expect_focus(bench.button("Cancel"))
+    bench.button("Paste its address").focus()
+    bench.page.keyboard.press("Enter")
+    bench.show(FINISHING)
+    bench.expect_focus(bench.panel)
+    bench.show(CONNECTED)
+    bench.expect_focus(bench.panel)
+    bench.page.keyboard.press("Tab")
+    bench.expect_focus(bench.button("Apps"))
+    bench.show(ENDED)
+    bench.expect_focus(bench.link("Connect again"))
+
+
+def test_focus_elsewhere_is_not_taken(bench):
+    bench.into(WAITING)
+    editor = bench.notebook.cell(3).locator(".cm-content")
+    editor.click()
+    for view in ({**WAITING, "problem": PROBLEM}, CONNECTED, DECLINED):
+        bench.show(view, says=PROBLEM if "problem" in view else None)
+        bench.expect_focus(editor)
+
+
+# -- several views, a kernel that goes
+
+
+def test_two_views_of_one_panel_show_one_truth(bench):
+    bench.into(READY)
+    bench.notebook.run(1)
+    other = bench.notebook.panel(1)
+    expect(other.get_by_role("link", name="Connect")).to_be_visible()
+    bench.panel.evaluate(
+        "node => node.querySelector('a.go').addEventListener('click', e => e.preventDefault())"
+    )
+    bench.link("Connect").click()
+    expect(other).to_contain_text("Approve in the other tab")
+    bench.show(CONNECTED)
+    expect(other).to_contain_text("Connected")
+    assert [content["type"] for content in bench.heard()] == ["hello", "opened"]
+    bench.notebook.kernel("picture.heard.clear()")
+    bench.notebook.cell(1).locator(".cm-content").click()
+    bench.page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-cell-output')")
+    expect(other).to_have_count(0)
+    bench.expect_heard({"type": "goodbye"})
+
+
+def test_panel_of_a_restarted_kernel_does_not_go_on_saying_connected(notebook):
+    notebook.open(PICTURE)
+    notebook.run(0)
+    notebook.kernel(f"import json; picture.show(json.loads({json.dumps(CONNECTED)!r}))")
+    expect(notebook.panel()).to_contain_text("627.13 credits")
+    notebook.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    expect(notebook.panel()).to_contain_text("not connected to a running kernel", timeout=10_000)
+
+
+class Clipboard:
+    """The page's clipboard, which a test may use and a browser in general does not allow."""
+
+    def __init__(self, page) -> None:
+        self._page = page
+
+    def read(self) -> str:
+        return self._page.evaluate("() => navigator.clipboard.readText()")
+
+    def write(self, text: str) -> None:
+        self._page.evaluate("text => navigator.clipboard.writeText(text)", text)
+
+    @contextlib.contextmanager
+    def taken_away(self):
+        self._page.evaluate(
+            "() => Object.defineProperty(navigator, 'clipboard', {value: undefined, configurable: true})"
+        )
+        yield
+        self._page.evaluate("() => delete navigator.clipboard")
+
+
+@pytest.fixture
+def clipboard(bench):
+    bench.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield Clipboard(bench.page)
+    bench.page.context.clear_permissions()
