@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ic_notebook.oauth.connected_apps import ConnectedApp
     from ic_notebook.sessions.apps import ConnectedApps
     from ic_notebook.sessions.session import Session
-from ic_notebook.sessions.status import Disconnected, Status
+    from ic_notebook.sessions.status import Disconnected, Status
 
 __all__ = [
     "APIError",

@@ -95,8 +95,20 @@ def _no_argument(magic: str, line: str) -> None:
 
 
 def greet(shell: InteractiveShell) -> None:
-    """Show the panel in a notebook, a line elsewhere. Never fails: what is wrong stands in the panel."""
+    """Show the panel in a notebook, a line elsewhere."""
+    _let_load_again(shell)
     if getattr(shell, "kernel", None) is not None:
         shell.run_line_magic("ic_connect", "")
     else:
         print(repr(connecting.status()))  # noqa: T201
+
+
+def _let_load_again(shell: InteractiveShell) -> None:
+    """IPython ignores an extension that is loaded; here, running its cell again shows the panel again."""
+
+    def after_cell(*_: object) -> None:
+        shell.events.unregister("post_run_cell", after_cell)
+        if shell.extension_manager is not None:
+            shell.extension_manager.loaded.discard("ic_notebook")
+
+    shell.events.register("post_run_cell", after_cell)

@@ -48,8 +48,8 @@ def raise_for_status(response: httpx.Response) -> httpx.Response:
     step = _NEXT_STEP.get(
         status, "The service has a fault of its own; try again later." if status >= 500 else ""
     )
-    called = f"{response.request.method} {response.request.url.path}"
-    words = f"{called}: {status} {response.reason_phrase}{': ' + reason.rstrip('.') if reason else ''}. {step}".rstrip()
+    called = f"{response.request.method} {response.request.url.path}: {status} {response.reason_phrase}"
+    words = f"{called}{': ' + reason.rstrip('.') if reason else ''}. {step}".rstrip()
     raise APIStatusError(words, response=response, reason=reason) from None
 
 

@@ -1,0 +1,56 @@
+# What a developer runs. `make test` and `make demo` need Python 3.10 or newer and nothing else; the browser tests
+# also want Chromium or Chrome.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+
+.PHONY: help demo test test-long bench check format lock clean
+help:
+	@echo "make demo       a sandbox server and JupyterLab on the quickstart notebook"
+	@echo "make test       every check and every test"
+	@echo "make test-long  the tests with their full numbers"
+	@echo "make bench      what an import and a request cost, beside others"
+	@echo "make format     put the code in its usual form"
+	@echo "make lock       choose the pinned versions anew (needs uv)"
+
+# uv, where it is there, installs in seconds what takes pip a minute; both install the pinned versions.
+$(STAMP): pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
+	fi
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/ic-notebook demo
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --python-version 3.10
+	$(BIN)/mypy --python-version 3.14
+	$(BIN)/lint-imports --no-logo
+
+test: check
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+
+test-long: $(STAMP)
+	IC_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench: $(STAMP)
+	$(BIN)/python tests/benchmarks/run.py
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:
+	uv pip compile --universal --python-version 3.10 --extra dev --no-header --no-annotate --no-emit-index-url \
+	  --upgrade --quiet --output-file constraints.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) dist build photographs .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
