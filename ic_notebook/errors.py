@@ -26,6 +26,20 @@ from __future__ import annotations
 class ICNotebookError(Exception):
     """The base of every exception that this package raises on purpose."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Python would call the class with the message alone, and a pool of processes would break on that.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: the line that says what to do, not fifty frames of other code."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+def _rebuilt(kind: type[ICNotebookError], args: tuple[object, ...]) -> ICNotebookError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
 
 class ConfigurationError(ICNotebookError, ValueError):
     """An argument or environment variable cannot be used as it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 
@@ -12,7 +13,6 @@ from ic_notebook.errors import OAuthError, ServiceUnavailable, UnexpectedAnswer
 
 MAX_TEXT = 200
 MAX_VALUE = 16_384
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\u02af\u0370-\u1fff\u2010-\u2027\u2030-\u205e\u3040-\uffdc]+")
 _VSCHAR = re.compile(r"[\x21-\x7e]+")
 
 
@@ -21,17 +21,17 @@ def readable(text: object, *, secrets: Iterable[str] = ()) -> str | None:
 
     Args:
         text: anything; only a non-empty string gives a result.
-        secrets: values that the text may echo; each is replaced by an ellipsis.
+        secrets: values that the text may echo, as they are or encoded; each is replaced by an ellipsis.
 
     Returns:
-        At most 200 characters, control and direction characters taken out.
+        At most 200 characters; control, direction and invisible characters taken out.
     """
     if not isinstance(text, str):
         return None
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "…")
-    line = " ".join(_UNPRINTABLE.sub(" ", text[: 20 * MAX_TEXT]).split())
+    echoes = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""))}
+    for echo in sorted(echoes, key=len, reverse=True):
+        text = text.replace(echo, "…")
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 20 * MAX_TEXT]).split())
     return (line[: MAX_TEXT - 1] + "…" if len(line) > MAX_TEXT else line) or None
 
 
@@ -85,6 +85,7 @@ def refused(response: httpx.Response, *, what: str, secrets: Iterable[str] = ())
         UnexpectedAnswer: anything else.
     """
     status, host = response.status_code, host_of(response)
+    secrets = _with_credential(response, secrets)
     if status == httpx.codes.TOO_MANY_REQUESTS:
         wait = retry_after(response)
         after = f"in {wait:.0f} s" if wait else "in a minute"
@@ -128,7 +129,16 @@ def reason_of(response: httpx.Response, *, secrets: Iterable[str] = ()) -> str |
     if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
         return None
     words = list(_words(json_of(response), depth=0))
-    return readable("; ".join(words[:3]), secrets=secrets)
+    return readable("; ".join(words[:3]), secrets=_with_credential(response, secrets))
+
+
+def _with_credential(response: httpx.Response, secrets: Iterable[str]) -> tuple[str, ...]:
+    try:
+        authorization = response.request.headers.get("authorization", "")
+    except RuntimeError:
+        # A response that was never sent for has no request.
+        authorization = ""
+    return *secrets, authorization.partition(" ")[2]
 
 
 def _words(value: Any, *, depth: int) -> Iterator[str]:

@@ -17,7 +17,11 @@ from ic_notebook.oauth.pkce import CODE_CHALLENGE_METHOD, code_challenge, new_co
 from ic_notebook.oauth.secret import Secret
 
 MAX_RESPONSE = 16_384
-_QUOTES = "\"'`<>\u201c\u201d\u2018\u2019\u00ab\u00bb"
+_QUOTES = (
+    "\"'`<>\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a"
+    "\u300c\u300d\u300e\u300f\uff02\uff07"
+)
+_INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 _ONCE = ("code", "state", "error", "error_description", "iss")
 
 
@@ -55,9 +59,6 @@ class AuthorizationRequest:
     @property
     def url(self) -> str:
         """The address to open in a browser. Holds the state: a link, never a line in a log."""
-        return self._url()
-
-    def _url(self, **more: str) -> str:
         parameters = {
             "response_type": "code",
             "client_id": self.client_id,
@@ -66,7 +67,6 @@ class AuthorizationRequest:
             "state": self.state,
             "code_challenge": code_challenge(self.code_verifier),
             "code_challenge_method": CODE_CHALLENGE_METHOD,
-            **more,
         }
         # The endpoint may have a query of its own, which is kept (RFC 6749 §3.1).
         endpoint = self.server.authorization_endpoint
@@ -79,9 +79,12 @@ class AuthorizationRequest:
             True only where the server refused the client or redirect URI itself, without redirecting
             (RFC 6749 §4.1.2.1). A redirect, a 429 or a 5xx proves nothing.
         """
-        response = yield request(
-            "GET", self._url(prompt="none"), repeat=Repeat.IF_REFUSED, headers={"Accept": "text/html"}
+        # With a state and a verifier of its own: this URL is logged by HTTP libraries.
+        question = AuthorizationRequest.new(
+            self.server, client_id=self.client_id, redirect_uri=self.redirect_uri, scope=self.scope
         )
+        url = f"{question.url}&prompt=none"
+        response = yield request("GET", url, repeat=Repeat.IF_REFUSED, headers={"Accept": "text/html"})
         return response.status_code in {400, 401}
 
 
@@ -126,7 +129,8 @@ class AuthorizationResponse:
         """
         if len(text) > MAX_RESPONSE:
             raise AuthorizationResponseError(f"That is too long to be an address. {_COPY}")
-        text = re.sub(r"\s+", "", text).strip(_QUOTES)
+        several_words = re.search(r"\S[^\S\r\n]+\S", text.strip())
+        text = re.sub(rf"[\s{_INVISIBLE}]+", "", text).strip(_QUOTES)
         if not text:
             raise AuthorizationResponseError(f"Nothing was pasted. {_COPY}")
         address, question, query = text.partition("?")
@@ -137,8 +141,7 @@ class AuthorizationResponse:
         if parameters and not re.fullmatch(r"code=[^&]*", text):
             return cls.from_redirect(text.lstrip("&").partition("#")[0], to=to)
         code = visible(unquote(text.removeprefix("code=")))
-        # A full address without a query is a page on the way there, not a code.
-        if code is None or "://" in code or len(code) < 4:
+        if code is None or len(code) < 4 or several_words or _is_address(code, to):
             raise AuthorizationResponseError(f"There is no code in that. {_COPY}")
         return cls(code=Secret(code))
 
@@ -195,19 +198,30 @@ def _raise_error(parameters: dict[str, str], to: AuthorizationRequest) -> None:
 
 
 def _check_address(address: str, to: AuthorizationRequest) -> None:
-    if not address or _place(address) == _place(to.redirect_uri):
+    if not address or _is_at(address, to.redirect_uri):
         return
-    if _place(address) == _place(to.server.authorization_endpoint):
+    if _is_at(address, to.server.authorization_endpoint):
         raise AuthorizationResponseError(
             f"That is the address of the first page. Approve there, then: {_COPY}"
         )
     raise AuthorizationResponseError(f"That address is not of this sign-in. {_COPY}")
 
 
+def _is_address(text: str, to: AuthorizationRequest) -> bool:
+    """Whether it is an address without a query: a page on the way there, not a code."""
+    return "://" in text or _is_at(text, to.redirect_uri)
+
+
+def _is_at(address: str, expected: str) -> bool:
+    """Whether both have the same scheme (it may be missing), host, port and path; loopback has many names."""
+    scheme = expected.partition("://")[0]
+    place = _place(address if "://" in address else f"{scheme}://{address}")
+    return place is not None and place == _place(expected)
+
+
 def _place(address: str) -> tuple[str, str, str] | None:
-    """Scheme, host with port, and path; the loopback names count as one, a missing scheme as http."""
     try:
-        url = urlsplit(address if "://" in address else f"http://{address}")
+        url = urlsplit(address)
         host = "loopback" if is_loopback(url.hostname) else url.hostname
         return url.scheme, f"{host}:{url.port}", url.path.rstrip("/")
     except ValueError:

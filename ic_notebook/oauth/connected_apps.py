@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
 from ic_notebook.errors import ConfigurationError, UnexpectedAnswer
-from ic_notebook.oauth.answers import json_of, readable, reason_of, refused
+from ic_notebook.oauth.answers import MAX_TEXT, json_of, readable, reason_of, refused
 from ic_notebook.oauth.flow import Flow, Repeat, request
 
 MAX_PAGES = 50
@@ -42,7 +41,7 @@ class ConnectedApp:
     name: str | None = None
     client_id: str | None = None
     created: datetime | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
 
 def list_apps(endpoint: str) -> Flow[tuple[ConnectedApp, ...]]:
@@ -75,9 +74,11 @@ def disconnect_app(endpoint: str, app_id: str) -> Flow[bool]:
         ConfigurationError: for an id that cannot be one.
         UnexpectedAnswer, OAuthError, ServiceUnavailable: the server refused, or gave no answer.
     """
-    if not app_id.strip() or app_id.strip(".") == "" or len(app_id) > 256 or not app_id.isprintable():
+    app_id = app_id.strip()
+    # A dot segment would be taken out of the path, and the DELETE would go to what stands above the app.
+    if not app_id.strip(".") or len(app_id) > 256 or not app_id.isprintable():
         raise ConfigurationError("Put the id of an app, as the list of connected apps shows it: ic.apps()")
-    url = f"{endpoint.rstrip('/')}/{quote(app_id.strip(), safe='')}/"
+    url = f"{endpoint.rstrip('/')}/{quote(app_id, safe='')}/"
     response = yield request("DELETE", url, repeat=Repeat.IF_REFUSED)
     if response.status_code in {404, 410}:
         return False
@@ -132,24 +133,33 @@ def _app(item: dict[str, Any]) -> ConnectedApp:
 
     def first(names: tuple[str, ...]) -> Any:
         for name in names:
-            if isinstance(item.get(name), (str, int)) and not isinstance(item[name], bool):
+            if _said(item.get(name)):
                 taken.add(name)
                 return item[name]
-        return next((nested[name] for name in names if isinstance(nested.get(name), (str, int))), None)
+        return next((nested[name] for name in names if _said(nested.get(name))), None)
 
-    app_id, client_id, created = first(_ID), first(("client_id",)), first(_CREATED)
     return ConnectedApp(
-        id=readable(str(app_id)) if app_id is not None else None,
+        id=_identifier(first(_ID)),
         name=readable(first(_NAME)),
-        client_id=readable(str(client_id)) if client_id is not None else None,
-        created=_moment(created),
-        extra=MappingProxyType({key: value for key, value in item.items() if key not in taken}),
+        client_id=_identifier(first(("client_id",))),
+        created=_moment(first(_CREATED)),
+        extra={key: value for key, value in item.items() if key not in taken},
     )
+
+
+def _said(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
+
+
+def _identifier(value: Any) -> str | None:
+    """An identifier as it is, or None: one that had to be shortened or cleaned would name another app."""
+    text = str(value) if isinstance(value, (str, int)) else ""
+    return text if text and len(text) <= MAX_TEXT and readable(text) == text else None
 
 
 def _moment(value: Any) -> datetime | None:
     try:
-        if isinstance(value, int):
+        if isinstance(value, (int, float)):
             seconds = value / 1000 if value > 10**11 else value
             return datetime.fromtimestamp(seconds, tz=timezone.utc)
         if isinstance(value, str):
@@ -162,10 +172,9 @@ def _moment(value: Any) -> datetime | None:
 
 def _on_own_origin(link: str, endpoint: str) -> str:
     """A `next` link by its path and query alone: the token goes to one origin, whatever the link names."""
-    own = urlsplit(endpoint)
+    own = httpx.URL(endpoint)
     try:
-        there = urlsplit(str(httpx.URL(endpoint).join(link)))
+        # httpx refuses a path without a slash: `x:.evil.com/` would be read on as part of the host's name.
+        return str(httpx.URL(str(own.copy_with(raw_path=own.join(link).raw_path))))
     except (httpx.InvalidURL, ValueError):
         return endpoint
-    query = f"?{there.query}" if there.query else ""
-    return f"{own.scheme}://{own.netloc}{there.path}{query}"

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+import httpx
+
 from ic_notebook.errors import ConfigurationError, UnexpectedAnswer
-from ic_notebook.oauth.answers import json_object, refused
+from ic_notebook.oauth.answers import json_object, refused, visible
 from ic_notebook.oauth.flow import Flow, Repeat, request
 
 SERVICE = "https://api-dashboard.influencers.club"
@@ -149,7 +151,7 @@ def parse_metadata(document: dict[str, Any], *, base_url: str) -> ServerMetadata
         registration_endpoint=_endpoint(document, "registration_endpoint"),
         revocation_endpoint=_endpoint(document, "revocation_endpoint"),
         connected_apps_endpoint=None,
-        scopes_supported=tuple(s for s in scopes if isinstance(s, str)) if isinstance(scopes, list) else None,
+        scopes_supported=tuple(filter(visible, scopes)) if isinstance(scopes, list) else None,
         authorization_response_iss_parameter_supported=(
             document.get("authorization_response_iss_parameter_supported") is True
         ),
@@ -182,9 +184,12 @@ def _split(text: str) -> SplitResult | None:
     try:
         url = urlsplit(text)
         host, _port = url.hostname, url.port
-    except ValueError:
+        # Two readings of one URL: where they differ on the host, neither is to be trusted with a token.
+        other = httpx.URL(text)
+        agreed = bool(other.host) and other.raw_host.decode("ascii") == host
+    except (ValueError, httpx.InvalidURL):
         return None
     secure = url.scheme == "https" or (url.scheme == "http" and is_loopback(host))
-    if not host or not secure or url.fragment or "@" in url.netloc or "\\" in text:
+    if not host or not agreed or not secure or url.fragment or "@" in url.netloc or "\\" in text:
         return None
     return url

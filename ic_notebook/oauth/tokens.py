@@ -9,7 +9,7 @@ from typing import Any, Literal
 import httpx
 
 from ic_notebook.errors import OAuthError, UnexpectedAnswer
-from ic_notebook.oauth.answers import json_object, readable, refused, visible
+from ic_notebook.oauth.answers import json_object, refused, visible
 from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
 from ic_notebook.oauth.flow import Flow, Repeat, request
 from ic_notebook.oauth.metadata import ServerMetadata
@@ -145,8 +145,8 @@ def parse_tokens(
     access_token = visible(answer.get("access_token"))
     if access_token is None:
         raise UnexpectedAnswer(f"{what}: the answer has no usable access_token (RFC 6749 §5.1).")
-    token_type = answer.get("token_type", "Bearer")
-    if not isinstance(token_type, str) or token_type.lower() != "bearer":
+    token_type = answer.get("token_type")
+    if token_type is not None and str(token_type).lower() != "bearer":
         raise UnexpectedAnswer(f"{what}: the answer has a token of another type than Bearer (RFC 6750).")
     scope = _scope(answer.get("scope"))
     if scope == "":
@@ -172,7 +172,7 @@ def _scope(value: Any) -> str | None:
         value = " ".join(item for item in value if isinstance(item, str))
     if not isinstance(value, str):
         return None
-    return readable(value) or ""
+    return " ".join(filter(visible, value.split()))
 
 
 def _seconds(value: Any) -> float | None:
