@@ -530,7 +530,8 @@ export default () => {
         if (content?.type === "view") publish(content.view);
       });
       model.on("comm_live_update", () => {
-        for (const panel of panels) panel.hello(); // the kernel was restarted or closed this model
+        latest = null; // the kernel was restarted, or lost and found: what it said last may be untrue
+        for (const panel of panels) panel.hello();
       });
     },
     render({ model, el }) {

@@ -292,6 +292,38 @@ def test_accessibility_check_and_overflow_check_can_fail(bench, accessibility_vi
     assert accessibility_violations(bench.panel) == []
 
 
+WITHOUT_JUPYTERLAB = """async ([esm, css, views]) => {
+  document.head.append(Object.assign(document.createElement('style'), {textContent: css}));
+  const {default: make} = await import(URL.createObjectURL(new Blob([esm], {type: 'text/javascript'})));
+  for (const view of views) {
+    const model = {on: (name, act) => { model[name] = act }, send: () => {}};
+    const el = document.body.appendChild(document.createElement('main'));
+    const widget = make();
+    widget.initialize({model});
+    widget.render({model, el});
+    model['msg:custom']({type: 'view', view});
+  }
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_stand_where_a_front_end_has_no_variables_of_jupyterlab(
+    scheme, browser_context, accessibility_violations
+):
+    page = browser_context.new_page()
+    page.emulate_media(color_scheme=scheme)
+    page.goto("about:blank")
+    views = [READY, {**WAITING, "problem": PROBLEM}, CONNECTED, DECLINED, ENDED]
+    page.evaluate(
+        WITHOUT_JUPYTERLAB,
+        [*((JUPYTER / f"panel.{kind}").read_text("utf-8") for kind in ("js", "css")), views],
+    )
+    page.screenshot(path=PHOTOGRAPHS / f"without-jupyterlab-{scheme}.png")
+    found = [line for panel in page.locator(".ic-notebook").all() for line in accessibility_violations(panel)]
+    page.close()
+    assert not found, "\n".join(found)
+
+
 # -- the link
 
 
