@@ -105,11 +105,15 @@ class ConnectPanel(anywidget.AnyWidget):
             self._show_apps({"problem": str(error)})
 
     async def _revoke(self, session: Session, app_id: str) -> None:
+        self._busy = "Disconnecting…"
+        self.tell()
         try:
             await session.revoke_app(app_id)
-            self._show_apps(apps_view(await session.load_apps()))
+            apps = apps_view(await session.load_apps())
         except ICNotebookError as error:
-            self._show_apps({"problem": str(error)})
+            apps = {"problem": str(error)}
+        self._busy = None
+        self._show_apps(apps)
 
     async def _disconnect(self, session: Session) -> None:
         self._busy, self._alert = "Disconnecting…", None
