@@ -11,6 +11,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import os
+import selectors
 import socket
 import threading
 import time
@@ -35,8 +36,10 @@ class Background:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._tasks: dict[asyncio.Task[Any], bool] = {}
+        self._selector: selectors.BaseSelector | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._submitted = 0
+        self._to_finish = 0
 
     @property
     def running(self) -> bool:
@@ -51,7 +54,7 @@ class Background:
         **kwargs: P.kwargs,
     ) -> concurrent.futures.Future[T]:
         """Run a coroutine function on the thread; cancelling the future cancels the task."""
-        return self._submit(function(*args, **kwargs), must_finish=False)
+        return self._submit(function(*args, **kwargs), concurrent.futures.Future(), must_finish=False)
 
     def submit_to_finish(
         self,
@@ -61,7 +64,7 @@ class Background:
         **kwargs: P.kwargs,
     ) -> concurrent.futures.Future[T]:
         """As `submit`, for work that nobody's cancelling ends and that an exit waits for (5 s at most)."""
-        return self._submit(function(*args, **kwargs), must_finish=True)
+        return self._submit(function(*args, **kwargs), concurrent.futures.Future(), must_finish=True)
 
     def wait(self, future: concurrent.futures.Future[T], *, timeout: float | None = None) -> T:
         """The future's result; the wait hears Ctrl-C at once on every platform.
@@ -73,20 +76,20 @@ class Background:
             msg = "waiting on the background thread for itself would never end"
             raise RuntimeError(msg)
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
+        while not future.done():
             left = _SLICE if deadline is None else min(_SLICE, deadline - time.monotonic())
-            try:
-                return future.result(timeout=max(0.0, left))
-            except concurrent.futures.TimeoutError:
-                if future.done():
-                    return future.result()
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise TimeoutError from None
+            if left <= 0:
+                raise TimeoutError
+            with contextlib.suppress(concurrent.futures.TimeoutError):
+                future.exception(timeout=left)
+        return future.result()
 
     def run(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function and wait for it; an interrupted wait cancels it."""
-        future = self.submit(function, *args, **kwargs)
+        # Made here, so that it can be cancelled even where the interrupt comes within the submit.
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
+            self._submit(function(*args, **kwargs), future, must_finish=False)
             return self.wait(future)
         except BaseException:
             future.cancel()
@@ -98,37 +101,62 @@ class Background:
         if loop is None or thread is None or not thread.is_alive():
             return
         deadline = time.monotonic() + EXIT_GRACE
-        while any(self._tasks.copy().values()) and time.monotonic() < deadline:
+        while self._to_finish and time.monotonic() < deadline:
             time.sleep(0.01)
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._cancel_all, loop)
         thread.join(timeout=1.0)
 
+    def abandon(self) -> None:
+        """In a forked child: the thread is not here, and its selector is shared with the parent's loop."""
+        if self._selector is not None:
+            self._selector.close()
+
     def _submit(
-        self, coroutine: Coroutine[Any, Any, T], *, must_finish: bool
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        future: concurrent.futures.Future[T],
+        *,
+        must_finish: bool,
     ) -> concurrent.futures.Future[T]:
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
         with self._lock:
-            loop = self._loop or self._start()
+            try:
+                loop = self._loop or self._start()
+            except RuntimeError:
+                # No thread can be started any more: too many, or the interpreter is ending.
+                coroutine.close()
+                raise
             self._submitted += 1
+            self._to_finish += must_finish
             loop.call_soon_threadsafe(self._begin, loop, coroutine, future, must_finish)
         return future
 
     def _start(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.SelectorEventLoop()
+        selector = selectors.DefaultSelector()
+        loop = asyncio.SelectorEventLoop(selector)
         loop.getaddrinfo = _daemon_getaddrinfo  # type: ignore[method-assign]
-        self._loop = loop
-        self._thread = threading.Thread(target=self._main, args=(loop,), name="ic_notebook", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._main, args=(loop,), name="ic_notebook", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            loop.close()
+            raise
+        self._loop, self._thread, self._selector = loop, thread, selector
         return loop
 
     def _main(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            loop.run_forever()
-        finally:
-            with contextlib.suppress(Exception):
-                loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+        ended = False
+        while not ended:
+            # asyncio lets a task's own exit() through; its future tells of it, and the other tasks go on.
+            with contextlib.suppress(KeyboardInterrupt, SystemExit):
+                loop.run_forever()
+                ended = True
+        with self._lock:
+            if self._loop is loop:
+                self._loop = self._thread = self._selector = None
+        with contextlib.suppress(Exception):
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
     def _begin(
         self,
@@ -138,10 +166,10 @@ class Background:
         must_finish: bool,  # noqa: FBT001 - called back by the loop, which passes by position
     ) -> None:
         task = loop.create_task(coroutine)
-        self._tasks[task] = must_finish
+        self._tasks.add(task)
 
         def settle(task: asyncio.Task[T]) -> None:
-            del self._tasks[task]
+            self._tasks.discard(task)
             with contextlib.suppress(concurrent.futures.InvalidStateError):
                 if task.cancelled():
                     future.cancel()
@@ -152,6 +180,7 @@ class Background:
                     future.set_result(task.result())
             with self._lock:
                 self._submitted -= 1
+                self._to_finish -= must_finish
             if not self._submitted:
                 loop.call_later(LINGER, self._end_if_idle, loop)
 
@@ -167,13 +196,14 @@ class Background:
         with self._lock:
             if self._submitted or self._loop is not loop:
                 return
-            self._loop = self._thread = None
+            self._loop = self._thread = self._selector = None
             loop.stop()
 
     def _cancel_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        loop.call_later(0.1, loop.stop)
+        loop.call_later(0.1 if tasks else 0.0, loop.stop)
 
 
 async def _daemon_getaddrinfo(host: Any, port: Any, **options: Any) -> Any:
@@ -203,6 +233,7 @@ class _Forks(Protocol):
 
 _holders: weakref.WeakSet[Any] = weakref.WeakSet()
 _background = Background()
+_parents: list[Background] = []
 
 
 def background() -> Background:
@@ -217,6 +248,9 @@ def reset_after_fork(holder: _Forks) -> None:
 
 def _after_fork_in_child() -> None:
     global _background  # noqa: PLW0603 - the parent's thread does not exist here
+    # Kept for ever: collecting its tasks would run their clean-up here, on the parent's connections.
+    _parents.append(_background)
+    _background.abandon()
     _background = Background()
     for holder in list(_holders):
         holder.after_fork()

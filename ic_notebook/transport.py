@@ -6,18 +6,21 @@ The only driver: all I/O runs on the background thread, which callers wait for o
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
 from typing import TypeVar
 
 import httpx
 
-from ic_notebook.errors import ICNotebookError, ServiceUnavailable, UnexpectedAnswer
+from ic_notebook.errors import ConfigurationError, ICNotebookError, ServiceUnavailable, UnexpectedAnswer
 from ic_notebook.oauth.answers import retry_after
 from ic_notebook.oauth.flow import Flow, Repeat, repeat_of
+from ic_notebook.oauth.metadata import is_loopback
 
 T = TypeVar("T")
 
@@ -30,11 +33,25 @@ MAX_WAIT = 20.0
 """Seconds spent waiting between repeats, in all; a longer `Retry-After` is the person's to wait for."""
 _LOST = {502, 503, 504}
 _NO_PROXY = ("127.0.0.1", "localhost", "[::1]")
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+def ssl_context() -> ssl.SSLContext:
+    """The certificates to trust, read once for each value of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+
+    Raises:
+        ConfigurationError: where `SSL_CERT_FILE` cannot be read.
+    """
+    try:
+        return _ssl_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    except OSError:
+        raise ConfigurationError(
+            "SSL_CERT_FILE does not name a file of certificates (PEM) that can be read. Correct or unset it."
+        ) from None
 
 
 @lru_cache(maxsize=1)
-def ssl_context() -> ssl.SSLContext:
-    """The certificates to trust, read once; `SSL_CERT_FILE` is honoured."""
+def _ssl_context(_file: str | None, _directory: str | None) -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
@@ -81,51 +98,74 @@ class Transport:
 
         Raises:
             ServiceUnavailable: no usable answer; `answer_lost` tells whether it may have been carried out.
+            ConfigurationError: environment variables for certificates or proxies that cannot be used.
             ICNotebookError: what the flow raises. The traceback starts here: the flow's frames hold secrets.
         """
-        async with self._client() as client:
-            try:
-                request = next(flow)
-                while True:
-                    request = flow.send(await self._send(client, request, auth))
-            except StopIteration as stop:
-                value: T = stop.value
-                return value
-            except ICNotebookError as error:
-                failure = error
-            finally:
-                flow.close()
+        try:
+            return await self._run(flow, auth)
+        except ICNotebookError as error:
+            failure = error
+        finally:
+            flow.close()
+        failure.__context__ = None
         raise failure.with_traceback(None) from None
 
-    def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            timeout=httpx.Timeout(self._timeout, connect=self._connect_timeout),
-            follow_redirects=False,
-            verify=ssl_context(),
-            transport=self._http,
-            mounts=None if self._http else direct_to_loopback(),
-            headers={"User-Agent": "ic_notebook"},
-        )
+    async def _run(self, flow: Flow[T], auth: httpx.Auth | None) -> T:
+        try:
+            request = next(flow)
+            async with self._client(request.url.host) as client:
+                while True:
+                    request = flow.send(await self._send(client, request, auth))
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+
+    def _client(self, host: str) -> httpx.AsyncClient:
+        try:
+            return httpx.AsyncClient(
+                timeout=httpx.Timeout(self._timeout, connect=self._connect_timeout),
+                follow_redirects=False,
+                verify=ssl_context(),
+                transport=self._http,
+                trust_env=not is_loopback(host),
+                headers={"User-Agent": "ic_notebook", "Accept-Encoding": "gzip"},
+            )
+        except (ImportError, httpx.InvalidURL, ValueError) as failure:
+            if isinstance(failure, ICNotebookError):
+                raise
+            raise ConfigurationError(
+                "The proxy variables (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) cannot be used. Correct "
+                'or unset them; a SOCKS proxy needs: pip install "httpx[socks]".'
+            ) from None
 
     async def _send(
         self, client: httpx.AsyncClient, request: httpx.Request, auth: httpx.Auth | None
     ) -> httpx.Response:
-        repeat, began, pauses = repeat_of(request), self._clock(), _pauses()
+        repeat, began, pauses, paused = repeat_of(request), self._clock(), _pauses(), 0.0
+        for name, value in client.headers.items():
+            # httpx gives a client's headers only to the requests that it built itself.
+            request.headers.setdefault(name, value)
         for sends_left in reversed(range(MAX_SENDS)):
             response: httpx.Response | None = None
             try:
                 response = await asyncio.wait_for(_once(client, request, auth), self._timeout)
-            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, asyncio.TimeoutError) as failure:
+            except ICNotebookError:
+                raise
+            except (*_FAILURES, asyncio.TimeoutError, OSError) as failure:
+                # OSError: httpx lets a TLS alert that comes after the handshake through as it is.
                 error = explain(failure, request, timeout=self._timeout)
             pause = _pause(response, repeat, next(pauses))
-            waited = self._clock() - began
-            if pause is not None and sends_left and waited + pause <= max(MAX_WAIT, 2 * self._timeout):
+            if pause is not None and sends_left and self._in_time(began, paused + pause):
+                paused += pause
                 await self._sleep(pause)
             elif response is None:
                 raise error from None
             else:
                 return response
         raise AssertionError  # the last round returns or raises
+
+    def _in_time(self, began: float, pauses: float) -> bool:
+        return pauses <= MAX_WAIT and self._clock() - began <= 2 * self._timeout
 
 
 def _pauses() -> Iterator[float]:
@@ -152,34 +192,60 @@ def _pause(response: httpx.Response | None, repeat: Repeat, pause: float) -> flo
 
 async def _once(client: httpx.AsyncClient, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
     response = await client.send(request, auth=auth, stream=True)
+    raw = bytearray()
     try:
-        content = bytearray()
-        async for chunk in response.aiter_bytes():
-            content += chunk
-            if len(content) > MAX_ANSWER:
-                raise UnexpectedAnswer(
-                    f"{request.url.host} answered with more than {MAX_ANSWER} bytes, which were not read."
-                )
+        # The body of a 5xx is nobody's to read.
+        if response.status_code < 500:
+            async for chunk in response.aiter_raw():
+                raw += chunk
+                if len(raw) > MAX_ANSWER:
+                    break
     finally:
         await response.aclose()
+    content = _decoded(bytes(raw), coding=response.headers.get("content-encoding", "identity"))
+    if len(content) > MAX_ANSWER:
+        raise UnexpectedAnswer(
+            f"{request.url.host} answered with more than {MAX_ANSWER} bytes, which were not read."
+        )
     headers = [
         (k, v) for k, v in response.headers.multi_items() if k not in {"content-encoding", "content-length"}
     ]
-    return httpx.Response(
-        response.status_code, headers=headers, content=bytes(content), request=response.request
-    )
+    return httpx.Response(response.status_code, headers=headers, content=content, request=response.request)
+
+
+def _decoded(raw: bytes, *, coding: str) -> bytes:
+    """A body without its content coding, read to the bound at most; a coding not asked for gives none."""
+    coding = coding.strip().lower()
+    if coding in {"", "identity"} or len(raw) > MAX_ANSWER:
+        return raw
+    if coding not in {"gzip", "x-gzip"}:
+        return b""
+    try:
+        return zlib.decompressobj(_GZIP).decompress(raw, MAX_ANSWER + 1)
+    except zlib.error:
+        return b""
+
+
+_FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.InvalidURL,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
 
 
 def explain(failure: Exception, request: httpx.Request, *, timeout: float) -> ServiceUnavailable:
     """What a failure to get an answer means to a person, and what to do."""
     host = request.url.netloc.decode("ascii", "replace")
-    not_sent = isinstance(
-        failure, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL)
-    )
+    not_sent = isinstance(failure, _NOT_SENT)
     if _is_tls(failure):
         words = (
-            f"The certificate of {host} could not be verified. If your network inspects TLS, set SSL_CERT_FILE "
-            "to the file with its certificate, then try again."
+            f"The certificate of {host} could not be verified. If your network inspects TLS, set "
+            "SSL_CERT_FILE to the file with its certificate, then try again."
         )
     elif isinstance(failure, httpx.ProxyError):
         words = f"The proxy let no request to {host} through. Check HTTPS_PROXY and NO_PROXY, then try again."
