@@ -67,7 +67,8 @@ def exchange_code(
         encoding: `form` or `json`.
 
     Raises:
-        OAuthError: the server refused; `invalid_grant` for a code that was used or ran out.
+        OAuthError: the server refused: `invalid_grant` for a code that was used or ran out, `invalid_scope`
+            where it granted none of the scope that was asked for.
         UnexpectedAnswer, ServiceUnavailable: no usable answer.
     """
     parameters = {
@@ -79,9 +80,16 @@ def exchange_code(
     }
     answer = yield _token_request(to.server, parameters, encoding=encoding, repeat=Repeat.NEVER)
     secrets = (response.code, to.code_verifier, to.state)
-    return parse_tokens(
-        answer, now=now, client_id=to.client_id, what="Finishing the sign-in", secrets=secrets
-    )
+    what = "Finishing the sign-in"
+    tokens = parse_tokens(answer, now=now, client_id=to.client_id, what=what, secrets=secrets)
+    if tokens.scope == "" and to.scope is not None:
+        raise OAuthError(
+            f"{what}: the service granted no scope, so every call would be refused. Connect again with the "
+            "default scope, and tell the service's support if it stays so.",
+            error="invalid_scope",
+            status_code=answer.status_code,
+        )
+    return tokens
 
 
 def refresh(
@@ -149,13 +157,6 @@ def parse_tokens(
     if token_type is not None and str(token_type).lower() != "bearer":
         raise UnexpectedAnswer(f"{what}: the answer has a token of another type than Bearer (RFC 6750).")
     scope = _scope(answer.get("scope"))
-    if scope == "":
-        raise OAuthError(
-            f"{what}: the service granted no scope, so every call would be refused. Connect again with the "
-            "default scope, and tell the service's support if it stays so.",
-            error="invalid_scope",
-            status_code=response.status_code,
-        )
     renewed_by = visible(answer.get("refresh_token")) or (previous.refresh_token if previous else None)
     return TokenSet(
         access_token=Secret(access_token),

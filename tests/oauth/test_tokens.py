@@ -253,3 +253,15 @@ def test_token_ends_with_its_lifetime_and_is_due_a_little_before() -> None:
     short = TokenSet(access_token=Secret("a"), lifetime=10)
     assert not short.due(age=8.9)
     assert short.due(age=9)
+
+
+def test_no_scope_is_accepted_where_none_was_asked_for() -> None:
+    flow = exchange_code(
+        AuthorizationResponse(code=Secret("THE-CODE")), to=authorization_request(scope=None), now=0.0
+    )
+    assert answered(flow, httpx.Response(200, json={**FULL, "scope": ""})).scope == ""
+
+
+def test_a_refresh_that_grants_no_scope_still_keeps_the_new_tokens() -> None:
+    tokens = answered(renew(), httpx.Response(200, json={**FULL, "scope": ""}))
+    assert tokens.refresh_token == "NEW-REFRESH"
