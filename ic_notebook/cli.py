@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -24,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()
     except SignInRequired as error:
         print(f"ic-notebook: {error}\nHere, set IC_ACCESS_TOKEN to a token or API key.", file=sys.stderr)
         return SIGN_IN_REQUIRED
@@ -37,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     connect = _add(commands, "connect", _connect, "sign in once, to see that it works, and show the credits")
-    connect.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="default: 300")
+    connect.add_argument("--timeout", type=_seconds, default=300.0, metavar="SECONDS", help="default: 300")
     connect.add_argument("--base-url", metavar="URL", help="the API, in place of IC_BASE_URL")
     connect.add_argument("--discover", action="store_true", help="read the server's own metadata (RFC 8414)")
     connect.add_argument("--scope", help="the scope to ask for, in place of the server's default")
@@ -102,7 +105,8 @@ def _connect(arguments: argparse.Namespace) -> int:
         scope=arguments.scope,
     )
     print(f"Connected to {session.base_url}: {session.credits():g} credits.")
-    print("This sign-in ends with this command, which keeps no token.", file=sys.stderr)
+    if not session.is_from_environment:
+        print("This sign-in ends with this command, which keeps no token.", file=sys.stderr)
     return DONE
 
 
@@ -176,6 +180,13 @@ def _demo(arguments: argparse.Namespace) -> int:
     from ic_notebook.demo import run_demo
 
     return run_demo(arguments.notebook, port=arguments.port, open_browser=not arguments.no_browser)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
 
 
 def _installed(*modules: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -94,15 +95,13 @@ async def connect_async(
     elif open_url is None:
         raise NobodyThere("Outside a notebook, give connect_async(open_url=…), or call connect().")
     attempt = face.begin()
-    stop = face.watch(_opener(face, open_url)) if open_url is not None else lambda: None
     try:
-        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(attempt)), timeout)
+        return await asyncio.wait_for(_approval(face, attempt, open_url), timeout)
     except (TimeoutError, asyncio.TimeoutError):
         if attempt.done():
             raise
         raise SignInTimeout(f"Nobody approved within {timeout:.0f} s. Connect again.") from None
     finally:
-        stop()
         _leave_nothing(face, attempt)
 
 
@@ -227,18 +226,31 @@ def _displayed(face: SignIn) -> ConnectPanel:
     return shown
 
 
-def _opener(face: SignIn, open_url: Callable[[str], object]) -> Callable[[], None]:
-    """Hands over the URL, once, as soon as it is there."""
-    given = False
-
-    def look() -> None:
-        nonlocal given
-        if face.url is not None and not given:
-            given = True
-            open_url(face.url)
+async def _approval(face: SignIn, attempt: Attempt, open_url: Callable[[str], object] | None) -> Session:
+    if open_url is not None:
+        url = await _prepared_url(face, attempt)
+        if url is not None:
+            open_url(url)
             face.opened()
+    return await asyncio.shield(asyncio.wrap_future(attempt))
 
-    return look
+
+async def _prepared_url(face: SignIn, attempt: Attempt) -> str | None:
+    """The address to open, once it is there; None where the attempt ended before."""
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            loop.call_soon_threadsafe(changed.set)
+
+    stop = face.watch(tell)
+    try:
+        while face.url is None and not attempt.done():
+            await changed.wait()
+            changed.clear()
+    finally:
+        stop()
+    return face.url
 
 
 def _leave_nothing(face: SignIn, attempt: Attempt) -> None:

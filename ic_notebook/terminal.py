@@ -47,8 +47,9 @@ def wait_in_terminal(
             _check(deadline, timeout)
             changed.wait(_TICK)
             changed.clear()
-        if sign_in.url is not None:
-            _show(sign_in.url, open_url)
+        url = sign_in.url
+        if url is not None:
+            _show(url, open_url)
             sign_in.opened()
         pasted = _pasted_lines() if open_url is None and has_terminal() else iter(())
         shown: str | None = None
@@ -58,8 +59,11 @@ def wait_in_terminal(
             if line is None:
                 changed.wait(_TICK)
             elif line:
-                shown = None
+                changed.clear()
                 sign_in.paste(line)
+                # Until the answer was read, the problem is still that of the last one.
+                changed.wait(_TICK)
+                shown = None
             changed.clear()
             problem = sign_in.login.problem if sign_in.login else None
             if problem and problem != shown:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from typing import Any
 
 import httpx
 
 from ic_notebook.background import background
-from ic_notebook.errors import ForeignOrigin, NotResent, ServiceUnavailable
+from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, SignInRequired
 from ic_notebook.oauth.tokens import TokenSet
 from ic_notebook.sessions.token_source import Renewal, TokenSource
 
@@ -26,7 +27,7 @@ class SessionAuth(httpx.Auth):
         SignInRequired: nobody is signed in, or the sign-in has ended.
         ForeignOrigin: the request goes to another origin than the session's.
         NotResent: the token was renewed, but the request's body cannot be read twice.
-        ServiceUnavailable: the token has ended, and the service could not be reached to renew it.
+        ServiceUnavailable, OAuthError, UnexpectedAnswer: the token has ended and could not be renewed.
     """
 
     def __init__(self, source: TokenSource, *, base_url: str) -> None:
@@ -36,6 +37,9 @@ class SessionAuth(httpx.Auth):
     def __repr__(self) -> str:
         scheme, host, port = self._origin
         return f"<SessionAuth for {scheme}://{host}{f':{port}' if port else ''}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("A session's auth is a sign-in and is not copied; call ic_notebook.session().auth.")
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Drive the steps, waiting for a refresh on the caller's thread."""
@@ -81,26 +85,35 @@ class SessionAuth(httpx.Auth):
                 f"{request.url.host}. Use a client of your own there."
             )
         tokens, renewed = self._source.current(), False
+        failure: ICNotebookError | None = None
         if self._source.due(tokens):
             try:
                 tokens, renewed = _tokens((yield self._source.renew(tokens))), True
-            except ServiceUnavailable:
-                if self._source.expired(tokens):
+            except ICNotebookError as error:
+                if isinstance(error, SignInRequired) or self._source.expired(tokens):
                     raise
+                failure = error
         response = yield _signed(request, tokens)
-        if not _refused(response):
+        if not self._refused(response):
             return
         newer = self._source.current()
         if newer.access_token != tokens.access_token:
             tokens = newer
             response = yield _signed(_replayable(request), tokens)
-            if not _refused(response):
+            if not self._refused(response):
                 return
+        if failure is not None:
+            raise failure
         if renewed:
             # A 401 to a token that this call has just renewed is the endpoint's own answer.
             return
         tokens = _tokens((yield self._source.renew(tokens)))
         yield _signed(_replayable(request), tokens)
+
+    def _refused(self, answer: httpx.Response | TokenSet) -> bool:
+        """Whether the token was: a 401 of an origin that a redirect led to has seen none."""
+        assert isinstance(answer, httpx.Response)
+        return answer.status_code == httpx.codes.UNAUTHORIZED and _origin(answer.request.url) == self._origin
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -120,11 +133,6 @@ def _replayable(request: httpx.Request) -> httpx.Request:
             "The access token was renewed while this request was under way. Send the request again."
         )
     return request
-
-
-def _refused(answer: httpx.Response | TokenSet) -> bool:
-    assert isinstance(answer, httpx.Response)
-    return answer.status_code == httpx.codes.UNAUTHORIZED
 
 
 def _tokens(answer: httpx.Response | TokenSet) -> TokenSet:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from ic_notebook.errors import APIError
-from ic_notebook.oauth.answers import reason_of
+from ic_notebook.oauth.answers import readable, reason_of
 from ic_notebook.sessions.auth import SessionAuth
 from ic_notebook.transport import CONNECT_TIMEOUT, TIMEOUT, direct_to_loopback, ssl_context
 
@@ -31,6 +31,10 @@ class APIStatusError(APIError, httpx.HTTPStatusError):
         self.status_code = response.status_code
         self.reason = reason
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # To another process go the words alone: request and response hold the token and the body.
+        return partial(APIError, status_code=self.status_code, reason=self.reason), self.args
+
 
 def raise_for_status(response: httpx.Response) -> httpx.Response:
     """The response itself where it is a success.
@@ -48,8 +52,9 @@ def raise_for_status(response: httpx.Response) -> httpx.Response:
     step = _NEXT_STEP.get(
         status, "The service has a fault of its own; try again later." if status >= 500 else ""
     )
-    called = f"{response.request.method} {response.request.url.path}: {status} {response.reason_phrase}"
-    words = f"{called}{': ' + reason.rstrip('.') if reason else ''}. {step}".rstrip()
+    called = f"{response.request.method} {readable(response.request.url.path)}"
+    answered = f"{called}: {status} {response.reason_phrase}".rstrip()
+    words = f"{answered}{': ' + reason.rstrip('.') if reason else ''}. {step}".rstrip()
     raise APIStatusError(words, response=response, reason=reason) from None
 
 

@@ -29,9 +29,11 @@ class CurrentSessions:
     def add(self, session: Session) -> None:
         """Make a session the one that is meant."""
         with self._lock:
+            known = self._sessions.get(session.base_url) is session
             self._sessions[session.base_url] = session
             self._latest = session
-        session.watch(self._tell)
+        if not known:
+            session.watch(self._tell)
         self._tell()
 
     def meant(self) -> Session:

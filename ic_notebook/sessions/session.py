@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from ic_notebook.background import background, reset_after_fork
-from ic_notebook.errors import APIError, ConfigurationError, SignInRequired
+from ic_notebook.errors import APIError, ConfigurationError, ICNotebookError, SignInRequired
 from ic_notebook.oauth.connected_apps import disconnect_app, list_apps
 from ic_notebook.oauth.flow import Flow
 from ic_notebook.oauth.metadata import ServerMetadata
@@ -118,8 +118,8 @@ class Session:
         """An httpx client for the API, signed in.
 
         Args:
-            options: as httpx.Client takes them. Without any, one client a session, closed at exit; with any, a
-                new one, which is the caller's to close.
+            options: as httpx.Client takes them. Without any, one client a session, closed at exit; with any,
+                a new one, which is the caller's to close.
 
         Returns:
             A client with this session's base URL and auth, 30 s time limit (10 s to connect). A status alone
@@ -142,10 +142,15 @@ class Session:
 
         Raises:
             SignInRequired: nobody is signed in, or the sign-in has ended.
+            ServiceUnavailable, OAuthError, UnexpectedAnswer: the token has ended and could not be renewed.
         """
         tokens = self._source.current()
         if self._source.due(tokens):
-            tokens = background().wait(self._source.renew(tokens))
+            try:
+                tokens = background().wait(self._source.renew(tokens))
+            except ICNotebookError as error:
+                if isinstance(error, SignInRequired) or self._source.expired(tokens):
+                    raise
         return str(tokens.access_token)
 
     def credits(self) -> float:
@@ -178,6 +183,7 @@ class Session:
         """End this sign-in at the service, where it can be told which app it is, and forget it here.
 
         Raises:
+            SignInRequired: it was disconnected or forgotten before.
             ConfigurationError: the token came from the environment, which looks after it.
             UnexpectedAnswer, ServiceUnavailable: the service gave no usable answer; the session stands.
         """
@@ -228,6 +234,8 @@ class Session:
             else:
                 result = Disconnected(confirmed=False, message=ALREADY_ENDED)
         except SignInRequired:
+            if self._state is SessionState.DISCONNECTED:
+                raise
             result = Disconnected(confirmed=False, message=ALREADY_ENDED)
         self._let_go()
         return result

@@ -24,7 +24,7 @@ class Status:
     Attributes:
         connected: whether calls can be made.
         base_url: the API that it is for.
-        kept: where the token is: `this kernel only` or `from the environment`; None where there is none.
+        kept: where the token is, in words; None where there is none.
         since: when the person signed in, in UTC, or None.
         registered_as: the name in the list of connected apps, or None.
     """

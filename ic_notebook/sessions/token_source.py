@@ -20,6 +20,7 @@ Renewal = concurrent.futures.Future[TokenSet]
 
 ENDED = "This sign-in has ended. It was disconnected in the dashboard or in another notebook. Connect again."
 NOBODY = "Nobody is signed in. Connect first: %load_ext ic_notebook, or ic_notebook.connect()."
+NOT_RENEWABLE = "The service refused the access token and gave none to renew it with. Connect again."
 _GONE = {"invalid_grant", "invalid_client", "unauthorized_client"}
 
 
@@ -109,13 +110,12 @@ class StoredTokens:
             tokens = self.current()
             if tokens.access_token != stale.access_token:
                 return _settled(tokens)
-            if self._renewal is None or self._renewal.done():
-                if tokens.refresh_token is None:
-                    raise SignInRequired(
-                        "The service refused the access token and gave none to renew it with. Connect again."
-                    )
-                self._renewal = background().submit_to_finish(self._refresh, tokens)
-            return self._renewal
+            if tokens.refresh_token is not None:
+                if self._renewal is None or self._renewal.done():
+                    self._renewal = background().submit_to_finish(self._refresh, tokens)
+                return self._renewal
+        self._end(NOT_RENEWABLE)
+        raise SignInRequired(NOT_RENEWABLE)
 
     def clear(self, why: str = NOBODY) -> None:
         """Forget the tokens; whoever asks from now on is told why."""
@@ -135,8 +135,7 @@ class StoredTokens:
             if refusal.error not in _GONE:
                 raise
             if self._is_current(stale):
-                self.clear(ENDED)
-                self.on_end()
+                self._end(ENDED)
             raise SignInRequired(ENDED) from None
         with self._lock:
             if not self._is_current(stale):
@@ -145,6 +144,10 @@ class StoredTokens:
             self._received = self._monotonic()
             self._storage.save(fresh)
         return fresh
+
+    def _end(self, why: str) -> None:
+        self.clear(why)
+        self.on_end()
 
     def _is_current(self, tokens: TokenSet) -> bool:
         stored = self._storage.load()
