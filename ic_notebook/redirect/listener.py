@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import h11
 
+from ic_notebook.background import reset_after_fork
 from ic_notebook.redirect import pages
 from ic_notebook.redirect.pages import Page
 
@@ -44,6 +45,8 @@ class Listener:
         self._respond = respond
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._idle: dict[asyncio.Task[None], None] = {}
+        reset_after_fork(self)
 
     @classmethod
     async def open(cls, respond: Respond, *, ports: Sequence[int] = PORTS) -> Listener | None:
@@ -52,9 +55,11 @@ class Listener:
             server_socket = _bound(port)
             if server_socket is not None:
                 listener = cls(server_socket, respond)
-                listener._server = await asyncio.start_server(
-                    listener._connected, sock=server_socket, limit=MAX_REQUEST
-                )
+                try:
+                    await listener._start()
+                except BaseException:
+                    listener.close()
+                    raise
                 return listener
         return None
 
@@ -62,46 +67,55 @@ class Listener:
         """Stop listening; connections under way are dropped."""
         if self._server is not None:
             self._server.close()
+        self._socket.close()
         for task, writer in list(self._connections.items()):
             task.cancel()
             writer.transport.abort()
 
+    def after_fork(self) -> None:
+        """In a forked child: held here too, the port would stay taken when the parent closes it."""
+        self._socket.close()
+
+    async def _start(self) -> None:
+        self._server = await asyncio.start_server(
+            self._connected, sock=self._socket, limit=MAX_REQUEST, start_serving=False
+        )
+        await self._server.start_serving()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._connections) >= MAX_CONNECTIONS:
+        if len(self._idle) >= MAX_CONNECTIONS:
             # The one that has idled longest makes room: a page that holds connections open locks nobody out.
-            oldest = next(iter(self._connections))
-            self._connections.pop(oldest).transport.abort()
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            self._connections[oldest].transport.abort()
             oldest.cancel()
-        self._connections[task] = writer
+        self._connections[task], self._idle[task] = writer, None
         try:
-            await self._serve(reader, writer)
-        except (OSError, h11.RemoteProtocolError, asyncio.TimeoutError):
+            await self._serve(reader, writer, on_request=lambda: self._idle.pop(task, None))
+        except (OSError, h11.RemoteProtocolError, asyncio.TimeoutError, asyncio.CancelledError):
+            # Cancelled by us alone, and told to nobody: asyncio's streams would log it as a fault.
             pass
         finally:
-            self._connections.pop(task, None)
+            self._idle.pop(task, None)
+            del self._connections[task]
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, on_request: Callable[[], object]
+    ) -> None:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST)
         try:
             request = await asyncio.wait_for(_read_request(connection, reader), REQUEST_TIMEOUT)
+        except h11.RemoteProtocolError:
+            body, page = True, pages.NOTHING_HERE
+        else:
             if request is None:
                 return
-            page = await self._page(request)
-        except h11.RemoteProtocolError:
-            if connection.our_state is not h11.IDLE:
-                return
-            page = pages.NOTHING_HERE
-        body = page.to_bytes()
-        headers = [*pages.HEADERS, ("Content-Length", str(len(body))), ("Connection", "close")]
-        for event in (
-            h11.Response(status_code=page.status, headers=headers),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        ):
-            writer.write(connection.send(event) or b"")
+            on_request()
+            body, page = request.method != b"HEAD", await self._page(request)
+        writer.write(_answer(connection, page, body=body))
         with contextlib.suppress(OSError):
             await asyncio.wait_for(writer.drain(), REQUEST_TIMEOUT)
 
@@ -113,6 +127,14 @@ class Listener:
         if request.method != b"GET" or len(hosts) != 1 or hosts[0].lower() not in allowed or path != PATH:
             return pages.NOTHING_HERE
         return await self._respond(query)
+
+
+def _answer(connection: h11.Connection, page: Page, *, body: bool) -> bytes:
+    content = page.to_bytes() if body else b""
+    headers = [*pages.HEADERS, ("Content-Length", str(len(content))), ("Connection", "close")]
+    response = h11.Response(status_code=page.status, headers=headers)
+    events = (response, h11.Data(data=content), h11.EndOfMessage())
+    return b"".join(connection.send(event) or b"" for event in events)
 
 
 async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:
@@ -134,6 +156,8 @@ def _bound(port: int) -> socket.socket | None:
         else:
             server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server_socket.bind(("127.0.0.1", port))
+        # Two programs can bind one port at the same moment; only one of them can listen.
+        server_socket.listen(MAX_CONNECTIONS)
     except OSError:
         server_socket.close()
         return None

@@ -17,13 +17,15 @@ _STYLE = """
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 16px;
   background: var(--ground); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; }
-main { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 32px;
-  max-width: 460px; width: 100%; }
-main::before { content: ""; display: block; width: 14px; height: 14px; border-radius: 50%;
-  margin-bottom: 16px; background: var(--soft); }
-main.good::before { background: var(--good); } main.bad::before { background: var(--bad); }
-main.warn::before { background: var(--warn); }
+main { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
+  padding: clamp(20px, 7vw, 32px); max-width: 460px; width: 100%; overflow-wrap: anywhere; }
+main::before { display: grid; place-items: center; width: 36px; height: 36px; border-radius: 50%;
+  margin-bottom: 16px; color: var(--card); font-weight: 700; line-height: 1; }
+main.good::before { content: "✓"; content: "✓" / ""; background: var(--good); }
+main.bad::before { content: "✕"; content: "✕" / ""; background: var(--bad); }
+main.warn::before { content: "!"; content: "!" / ""; background: var(--warn); }
 h1 { font-size: 22px; line-height: 1.3; margin: 0 0 8px; } p { margin: 0; color: var(--soft); }
+p.mark { font-size: 13px; margin: 20px 0 0; padding-top: 14px; border-top: 1px solid var(--line); }
 """
 _SCRIPT = 'history.replaceState(null, "", location.pathname);'
 
@@ -62,7 +64,8 @@ class Page:
             '<!doctype html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{heading}</title><style>{_STYLE}</style>"
-            f'<main class="{self.tone}"><h1>{heading}</h1><p>{text}</p></main>'
+            f'<main class="{self.tone}"><h1>{heading}</h1><p>{text}</p>'
+            '<p class="mark">The influencers.club sign-in of a notebook on this computer</p></main>'
             f"<script>{_SCRIPT}</script></html>"
         ).encode()
 

@@ -15,6 +15,7 @@ from typing import Any
 import platformdirs
 
 from ic_notebook.errors import StorageError
+from ic_notebook.oauth.answers import readable, visible
 from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.storage.files import locked, read_bytes, write_atomically
 
@@ -97,7 +98,7 @@ class ClientStore:
 
     def _is(self, entry: dict[str, Any], issuer: str, client_id: str | None = None) -> bool:
         here = entry.get("issuer") == issuer and entry.get("machine") == self.machine
-        return here and client_id in {None, entry.get("client_id")}
+        return here and client_id in (None, entry.get("client_id"))  # noqa: PLR6201 - it may be unhashable
 
     def _change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
         with locked(self.path):
@@ -127,10 +128,10 @@ class ClientStore:
 
 
 def _stored_client(entry: dict[str, Any]) -> StoredClient | None:
-    client_id, name, scope = entry.get("client_id"), entry.get("client_name"), entry.get("scope")
-    signed_in_at = entry.get("signed_in_at")
-    if not isinstance(client_id, str) or not client_id or not isinstance(name, str):
+    client_id, name = visible(entry.get("client_id")), readable(entry.get("client_name"))
+    if client_id is None or name is None:
         return None
+    scope = entry.get("scope")
     return StoredClient(
         client=ClientInformation(
             client_id=client_id,
@@ -138,5 +139,12 @@ def _stored_client(entry: dict[str, Any]) -> StoredClient | None:
             redirect_uris=tuple(entry["redirect_uris"]),
             scope=scope if isinstance(scope, str) else None,
         ),
-        signed_in_at=float(signed_in_at) if isinstance(signed_in_at, (int, float)) else 0.0,
+        signed_in_at=_seconds(entry.get("signed_in_at")),
     )
+
+
+def _seconds(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0

@@ -65,8 +65,9 @@ def locked(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = filelock.FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_TIMEOUT, mode=0o600)
-        lock.acquire()
-    except (OSError, filelock.Timeout):
+        lock.acquire(poll_interval=0.01)
+    except (OSError, filelock.Timeout, NotImplementedError):
+        # NotImplementedError: an older filelock, on a file system without locks.
         raise StorageError(f"{path} is locked by another program, or its folder cannot be written.") from None
     try:
         yield
