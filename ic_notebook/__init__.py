@@ -6,12 +6,13 @@ Then `ic_notebook.client()` is an httpx client that is signed in.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+# Type checkers know it by its name; to import `typing` for it would be most of what this import costs.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from ic_notebook.connecting import (
@@ -100,8 +101,10 @@ _VALUES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     home = _VALUES.get(name) or f"ic_notebook.{'connecting' if name.islower() else 'errors'}"
-    value = getattr(importlib.import_module(home), name)
+    value = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ic_notebook import environment
-from ic_notebook.errors import NobodyThere, SignInRequired, SignInTimeout
+from ic_notebook.background import background
+from ic_notebook.errors import NobodyThere, SignInCancelled, SignInRequired, SignInTimeout
 from ic_notebook.login import LoginOptions
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import Disconnected, SessionState, Status
-from ic_notebook.sign_in import Attempt, SignIn, sign_in
+from ic_notebook.sign_in import SignIn, sign_in
 
 if TYPE_CHECKING:
     from ic_notebook.jupyter.panel import ConnectPanel
 
 TIMEOUT = 300.0
 """Seconds that `connect` waits for a person."""
+_END_WITHIN = 1.0
 
 
 def connect(
@@ -69,8 +72,14 @@ def connect(
         from ic_notebook.terminal import wait_in_terminal
 
         return wait_in_terminal(face, attempt, timeout=timeout, open_url=open_url)
+    except concurrent.futures.CancelledError:
+        raise SignInCancelled("The sign-in was cancelled: this process is ending.") from None
     finally:
-        _leave_nothing(face, attempt)
+        if not attempt.done():
+            face.cancel()
+            # Seen to its end, so that a connect() which follows begins another.
+            with contextlib.suppress(Exception):
+                background().wait(attempt, timeout=_END_WITHIN)
 
 
 async def connect_async(
@@ -84,6 +93,9 @@ async def connect_async(
     """As `connect`, without holding up the running asyncio loop. Without a notebook `open_url` is needed.
 
     Args and errors: as `connect`.
+
+    Raises:
+        NobodyThere: also where there is neither a notebook nor `open_url`.
     """
     face = _sign_in(base_url, discover=discover, scope=scope)
     live = _live(face)
@@ -95,14 +107,19 @@ async def connect_async(
     elif open_url is None:
         raise NobodyThere("Outside a notebook, give connect_async(open_url=…), or call connect().")
     attempt = face.begin()
+    approval = asyncio.wrap_future(attempt)
+    # Also where nobody awaits it any more: what it came to is then no news.
+    approval.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
-        return await asyncio.wait_for(_approval(face, attempt, open_url), timeout)
+        return await asyncio.wait_for(_approved(face, approval, open_url), timeout)
     except (TimeoutError, asyncio.TimeoutError):
         if attempt.done():
             raise
         raise SignInTimeout(f"Nobody approved within {timeout:.0f} s. Connect again.") from None
     finally:
-        _leave_nothing(face, attempt)
+        if not attempt.done():
+            face.cancel()
+        await asyncio.wait({approval}, timeout=_END_WITHIN)
 
 
 def panel(*, base_url: str | None = None, discover: bool = False, scope: str | None = None) -> ConnectPanel:
@@ -112,6 +129,9 @@ def panel(*, base_url: str | None = None, discover: bool = False, scope: str | N
         base_url: the API; `IC_BASE_URL`, else the service.
         discover: read the server's own metadata (RFC 8414).
         scope: the scope to ask for; the server's default where None.
+
+    Raises:
+        ConfigurationError: for a base URL that a token must not go to.
     """
     from ic_notebook.jupyter.panel import ConnectPanel
 
@@ -129,7 +149,11 @@ def session() -> Session:
 
 
 def status() -> Status:
-    """How the sign-in stands, readable. Makes no call, and raises nothing where nobody is signed in."""
+    """How the sign-in stands, readable. Makes no call, and does not mind that nobody is signed in.
+
+    Raises:
+        ConfigurationError: `IC_ACCESS_TOKEN` or `IC_BASE_URL` cannot be used.
+    """
     try:
         return current.meant().status
     except SignInRequired:
@@ -226,16 +250,18 @@ def _displayed(face: SignIn) -> ConnectPanel:
     return shown
 
 
-async def _approval(face: SignIn, attempt: Attempt, open_url: Callable[[str], object] | None) -> Session:
+async def _approved(
+    face: SignIn, approval: asyncio.Future[Session], open_url: Callable[[str], object] | None
+) -> Session:
     if open_url is not None:
-        url = await _prepared_url(face, attempt)
+        url = await _prepared_url(face, approval)
         if url is not None:
             open_url(url)
             face.opened()
-    return await asyncio.shield(asyncio.wrap_future(attempt))
+    return await asyncio.shield(approval)
 
 
-async def _prepared_url(face: SignIn, attempt: Attempt) -> str | None:
+async def _prepared_url(face: SignIn, approval: asyncio.Future[Session]) -> str | None:
     """The address to open, once it is there; None where the attempt ended before."""
     loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
@@ -244,15 +270,11 @@ async def _prepared_url(face: SignIn, attempt: Attempt) -> str | None:
             loop.call_soon_threadsafe(changed.set)
 
     stop = face.watch(tell)
+    approval.add_done_callback(lambda _: changed.set())
     try:
-        while face.url is None and not attempt.done():
+        while face.url is None and not approval.done():
             await changed.wait()
             changed.clear()
     finally:
         stop()
     return face.url
-
-
-def _leave_nothing(face: SignIn, attempt: Attempt) -> None:
-    if not attempt.done():
-        face.cancel()

@@ -1,0 +1,81 @@
+"""A sandbox, and a process that nobody else's sign-in reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from ic_notebook import sign_in
+from ic_notebook.background import background
+from ic_notebook.sandbox import RunningSandbox, SandboxSettings, serve_in_thread
+from ic_notebook.sessions.current import current
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path, monkeypatch) -> Iterator[None]:
+    """No variable, file or session of anybody else's."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("IC_ACCESS_TOKEN", "IC_BASE_URL", "CI", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    forget_everybody()
+    yield
+    forget_everybody()
+
+
+def forget_everybody() -> None:
+    """As in a process that has just begun; no listener of a sign-in that is over stays open."""
+
+    async def close_listeners() -> None:
+        for face in list(sign_in._sign_ins.values()):
+            if face.login is not None:
+                face.login.cancel()
+                face.login.close()
+
+    if sign_in._sign_ins:
+        background().run(close_listeners)
+    sign_in._sign_ins.clear()
+    current._sessions.clear()
+    current._latest = current._from_environment = None
+    current._watchers.clear()
+
+
+@pytest.fixture
+def new_sandbox() -> Iterator[Callable[..., RunningSandbox]]:
+    """Starts a sandbox of the test's own."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> RunningSandbox:
+            return stack.enter_context(serve_in_thread(SandboxSettings(**{"rate_limit": 0} | settings)))
+
+        yield start
+
+
+SETTINGS = SandboxSettings(auto_approve=True, rate_limit=0)
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox() -> Iterator[RunningSandbox]:
+    with serve_in_thread(SETTINGS) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
+    """A sandbox that approves at once, with no app on its list; its switches may be turned."""
+    shared_sandbox.settings = SETTINGS
+    for app in shared_sandbox.store.apps():
+        shared_sandbox.store.disconnect_app(app.id)
+    shared_sandbox.requests.clear()
+    yield shared_sandbox
+    shared_sandbox.settings = SETTINGS
