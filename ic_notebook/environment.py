@@ -32,8 +32,9 @@ def access_token() -> str | None:
         ConfigurationError: it holds something that cannot be one.
     """
     text = os.environ.get(ACCESS_TOKEN, "").strip()
-    if text.lower().startswith("bearer "):
-        text = text[len("bearer ") :].strip()
+    scheme, *words = text.split(maxsplit=1) or [""]
+    if scheme.lower() == "bearer":
+        text = "".join(words)
     if not text:
         return None
     if visible(text) is None:

@@ -137,6 +137,9 @@ class Login:
             if self._cancelled:
                 raise cancelled from None
             raise
+        except Exception as error:
+            self._fail(own_fault(error))
+            raise
         finally:
             self._ended.set()
         return session
@@ -218,6 +221,9 @@ class Login:
             clock=options.clock,
         )
         client = await registrar.client()
+        if self._cancelled:
+            # Before Python 3.12 `asyncio.wait_for` forgets a cancel that comes together with its result.
+            raise asyncio.CancelledError
         self.notice = registrar.notice
         self.request = registrar.authorization_request(client, listener.port if listener else None)
         self.listening = listener is not None
@@ -260,3 +266,8 @@ class Login:
         assert state in TRANSITIONS[self.state], f"{self.state} -> {state}"
         self.state = state
         self._on_change()
+
+
+def own_fault(error: BaseException) -> ICNotebookError:
+    """What a person is told of an exception not raised on purpose; its own words may hold anything."""
+    return ICNotebookError(f"A fault of ic_notebook itself ({type(error).__name__}). Connect again.")

@@ -64,7 +64,7 @@ class Registrar:
             return await self._register()
         # A server on this computer is one to develop against, which forgets its clients when it is restarted.
         lasting = not is_loopback(urlsplit(self.server.issuer).hostname)
-        fresh = lasting and self._clock() - stored.signed_in_at < ONE_DAY
+        fresh = lasting and 0 <= self._clock() - stored.signed_in_at < ONE_DAY
         if fresh or not await self._is_unknown(stored.client):
             return stored.client
         self.drop(stored.client)

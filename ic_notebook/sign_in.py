@@ -9,11 +9,12 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 
 from ic_notebook.background import background, reset_after_fork
 from ic_notebook.errors import ICNotebookError, SignInCancelled
-from ic_notebook.login import OVER, Login, LoginOptions, LoginState
+from ic_notebook.login import OVER, Login, LoginOptions, LoginState, own_fault
 from ic_notebook.sessions.current import CurrentSessions, current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
@@ -21,6 +22,9 @@ from ic_notebook.sessions.status import SessionState
 logger = logging.getLogger(__name__)
 
 Attempt = concurrent.futures.Future[Session]
+
+MAX_LINGERING = 3
+"""Attempts that are over and still hold a port; more would leave none of the pool for the next."""
 
 
 class SignIn:
@@ -45,6 +49,7 @@ class SignIn:
         self._attempt: Attempt | None = None
         self._watchers: list[Callable[[], None]] = []
         self._viewers = 0
+        self._lingering: list[Login] = []
         self._credits_of: Session | None = None
         sessions.watch(self._session_changed)
         reset_after_fork(self)
@@ -78,10 +83,13 @@ class SignIn:
     def begin(self) -> Attempt:
         """Start an attempt, unless one is under way; its future gives the session or raises how it ended."""
         with self._lock:
-            if self._attempt is None or self._attempt.done():
-                self._attempt = background().submit(self._run)
-                self._attempt.add_done_callback(self._ended)
-            return self._attempt
+            attempt = self._attempt
+            if attempt is not None and not attempt.done():
+                return attempt
+            attempt = self._attempt = background().submit(self._run)
+        # Outside the lock: where the attempt has ended already, this runs at once and may begin the next.
+        attempt.add_done_callback(self._ended)
+        return attempt
 
     def prepare(self) -> None:
         """A person comes near, or asks again: have a link ready for them."""
@@ -102,13 +110,15 @@ class SignIn:
 
     def viewed(self) -> None:
         """A face is seen by a person: from now on the link is kept ready."""
-        self._viewers += 1
+        with self._lock:
+            self._viewers += 1
         self._keep_ready()
         self._ask_credits()
 
     def unviewed(self) -> None:
         """A face is gone."""
-        self._viewers = max(0, self._viewers - 1)
+        with self._lock:
+            self._viewers = max(0, self._viewers - 1)
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called, on any thread, whenever something changes; returns what ends it."""
@@ -119,16 +129,23 @@ class SignIn:
         """In a forked child: the attempt, the listener and the faces are the parent's."""
         self._lock = threading.Lock()
         self._attempt = self.login = None
-        self._watchers, self._viewers = [], 0
+        self._watchers, self._viewers, self._lingering = [], 0, []
 
     async def _run(self) -> Session:
         login = self.login = Login(self.options, on_change=self._login_changed)
         try:
             session = await login.run()
         finally:
-            background().submit(login.linger)
+            self._let_linger(login)
         self._sessions.add(session)
         return session
+
+    def _let_linger(self, login: Login) -> None:
+        background().submit(login.linger)
+        self._lingering.append(login)
+        for older in self._lingering[:-MAX_LINGERING]:
+            self._lingering.remove(older)
+            older.close()
 
     def _ended(self, attempt: Attempt) -> None:
         error = SignInCancelled("") if attempt.cancelled() else attempt.exception()
@@ -137,11 +154,12 @@ class SignIn:
             if not isinstance(error, SignInCancelled) and login and login.state is not LoginState.RELEASED:
                 self.failure = error
         elif error is not None:
-            logger.error("A sign-in ended by a fault of ic_notebook's own.", exc_info=error)
-            self.failure = ICNotebookError(f"A fault of ic_notebook itself ({type(error).__name__}).")
+            _log_fault("A sign-in ended by a fault of ic_notebook's own", error)
+            self.failure = own_fault(error)
         self._tell()
         # What failed before a link was there waits for a person; anything later gets a new link at once.
-        if error is not None and login and login.request and login.state is LoginState.FAILED:
+        failed_late = login is not None and login.request is not None and login.state is LoginState.FAILED
+        if failed_late and isinstance(error, ICNotebookError):
             self._keep_ready()
 
     def _keep_ready(self) -> None:
@@ -151,7 +169,9 @@ class SignIn:
     def _login_changed(self) -> None:
         if self.login and self.login.state in {LoginState.WAITING, LoginState.FINISHING}:
             self.failure = self.note = None
-        self._tell()
+        # An end is told with what it came to: the session, or the failure.
+        if self.login and self.login.state not in OVER:
+            self._tell()
 
     def _session_changed(self) -> None:
         if self.connected:
@@ -162,17 +182,23 @@ class SignIn:
 
     def _ask_credits(self) -> None:
         session = self.session
-        if not self._viewers or session is None or session is self._credits_of or not self.connected:
+        if not self._viewers or session is None or not self.connected:
             return
-        self._credits_of, self.credits = session, None
+        with self._lock:
+            if session is self._credits_of:
+                return
+            self._credits_of, self.credits = session, None
         background().submit(self._load_credits, session)
 
     async def _load_credits(self, session: Session) -> None:
         try:
-            self.credits = await session.load_credits()
+            left = await session.load_credits()
         except ICNotebookError:
-            self._credits_of = None
-        self._tell()
+            left = None
+        if session is self._credits_of:
+            self.credits = left
+            self._credits_of = session if left is not None else None
+            self._tell()
 
     def _tell_login(self, action: Callable[[Login], None]) -> None:
         async def act() -> None:
@@ -183,7 +209,17 @@ class SignIn:
 
     def _tell(self) -> None:
         for callback in list(self._watchers):
-            callback()
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001, PERF203 - each face on its own
+                # A face that is broken or closed does not break the sign-in, nor the other faces.
+                _log_fault("A face of the sign-in could not show how it stands", error)
+
+
+def _log_fault(what: str, error: BaseException) -> None:
+    # Where it happened, without the exception's own words: they may quote a code or a token.
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s (%s):\n%s", what, type(error).__name__, where)
 
 
 _lock = threading.Lock()

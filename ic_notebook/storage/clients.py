@@ -98,7 +98,7 @@ class ClientStore:
 
     def _is(self, entry: dict[str, Any], issuer: str, client_id: str | None = None) -> bool:
         here = entry.get("issuer") == issuer and entry.get("machine") == self.machine
-        return here and client_id in (None, entry.get("client_id"))  # noqa: PLR6201 - it may be unhashable
+        return here and client_id in (None, entry.get("client_id"))
 
     def _change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
         with locked(self.path):

@@ -44,9 +44,10 @@ async def test_callback_without_a_query_is_handed_on_as_nothing(door, status):
         "evil.example",
         "evil.example:{port}",
         "[::1]:{port}",
-    ]
-    + ["127.0.0.1:{port}.evil.example", "127.0.0.1:{port}@evil.example", "127.0.0.1:0{port}", "127.1:{port}"]
-    + [
+        "127.0.0.1:{port}.evil.example",
+        "127.0.0.1:{port}@evil.example",
+        "127.0.0.1:0{port}",
+        "127.1:{port}",
         "127.0.0.1:{port},127.0.0.1:{port}",
         "localhost.:{port}",
         "0.0.0.0:{port}",
@@ -97,8 +98,6 @@ async def test_other_methods_get_nothing(door, status, method):
         "/./callback",
         "/x/../callback",
         "/callbackx",
-    ]
-    + [
         "/%63allback",
         "/callback;x",
         "/callback%3Fa=b",
@@ -107,8 +106,6 @@ async def test_other_methods_get_nothing(door, status, method):
         "callback",
         "?a=b",
         "/callback%00",
-    ]
-    + [
         "http://127.0.0.1:{port}/callback?a=b",
         "http://evil.example/callback?a=b",
         "//127.0.0.1:{port}/callback",
@@ -121,13 +118,25 @@ async def test_other_targets_get_nothing(door, status, target):
 
 @pytest.mark.parametrize(
     "octets",
-    [b"\x00\x01\x02\xff" * 64, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), b"hello\r\n\r\n"]
-    + [b"GET\r\n\r\n", b"GET /callback HTTP/9.9\r\n\r\n", b"GET /callback\r\n\r\n", b"\r\n\r\n\r\n\r\n"]
-    + [b"GET /callb\xc3\xa4ck HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /callback?\xff HTTP/1.1\r\nHost: a\r\n\r\n"]
-    + [b"GET /callback?a b HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /callback HTTP/1.1\r\nHost : a\r\n\r\n"]
-    + [b"GET /callback HTTP/1.1\r\nHost: a\r\n continued\r\n\r\n", b"GET /callback HTTP/1.1\r\n: a\r\n\r\n"]
-    + [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /callback HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n"]
-    + [b"GET /callback HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", b"A" * 4096],
+    [
+        b"\x00\x01\x02\xff" * 64,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
+        b"hello\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /callback HTTP/9.9\r\n\r\n",
+        b"GET /callback\r\n\r\n",
+        b"\r\n\r\n\r\n\r\n",
+        b"GET /callb\xc3\xa4ck HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /callback?\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /callback?a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /callback HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"GET /callback HTTP/1.1\r\nHost: a\r\n continued\r\n\r\n",
+        b"GET /callback HTTP/1.1\r\n: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /callback HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET /callback HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"A" * 4096,
+    ],
 )
 async def test_garbage_is_refused_and_the_next_request_is_served(door, status, octets):
     response = await door.send(octets, then_close=True)

@@ -97,8 +97,15 @@ def test_every_text_is_escaped(page):
 
 @pytest.mark.parametrize(
     ("name", "status"),
-    [("CONNECTED", 200), ("FINISHING", 200), ("DECLINED", 200), ("failed", 200)]
-    + [("OVER", 410), ("NOT_THIS_ONE", 400), ("NOTHING_HERE", 404)],
+    [
+        ("CONNECTED", 200),
+        ("FINISHING", 200),
+        ("DECLINED", 200),
+        ("failed", 200),
+        ("OVER", 410),
+        ("NOT_THIS_ONE", 400),
+        ("NOTHING_HERE", 404),
+    ],
 )
 def test_status(name, status):
     assert PAGES[name].status == status

@@ -143,14 +143,22 @@ def test_a_newer_format_is_refused_and_never_overwritten(store, number):
 
 @pytest.mark.parametrize(
     "content",
-    ["", " ", "{", "null", "[]", "1", '"text"', "{}", "[" * 100_000, b"\xff\xfe\x00", b"\x00" * 100]
-    + [
+    [
+        "",
+        " ",
+        "{",
+        "null",
+        "[]",
+        "1",
+        '"text"',
+        "{}",
+        "[" * 100_000,
+        b"\xff\xfe\x00",
+        b"\x00" * 100,
         '{"clients": null}',
         '{"clients": {}}',
         '{"clients": [null, 1, "x", [], {}]}',
         '{"clients": [{"issuer": 1}]}',
-    ]
-    + [
         "1" * 10_000,
         "NaN",
         '{"format": 1, "clients": "x"}',
@@ -170,8 +178,17 @@ def test_a_corrupt_or_foreign_file_counts_as_none_and_is_replaced(store, content
 
 @pytest.mark.parametrize(
     "damage",
-    [{"client_id": None}, {"client_id": ""}, {"client_id": 7}, {"client_id": "\ud800"}, {"client_id": "a\nb"}]
-    + [{"client_id": "x" * 20_000}, {"client_name": None}, {"client_name": 7}, {"client_id": ["c1"]}],
+    [
+        {"client_id": None},
+        {"client_id": ""},
+        {"client_id": 7},
+        {"client_id": "\ud800"},
+        {"client_id": "a\nb"},
+        {"client_id": "x" * 20_000},
+        {"client_name": None},
+        {"client_name": 7},
+        {"client_id": ["c1"]},
+    ],
 )
 def test_an_entry_that_cannot_be_one_counts_as_none(store, damage):
     put(store, json.dumps({"format": 1, "clients": [entry(**damage)]}))
