@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
 
-from ic_notebook import sign_in
-from ic_notebook.background import background
+from ic_notebook import connecting
+from ic_notebook.login import LoginOptions
 from ic_notebook.sandbox import RunningSandbox, SandboxSettings, serve_in_thread
-from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session
-from tests.sessions.people import Caller
+from tests.sessions.people import Caller, forget_everybody, free_ports
 
 SETTINGS = SandboxSettings(auto_approve=True, rate_limit=0)
 
@@ -32,26 +32,11 @@ def alone(tmp_path, monkeypatch) -> Iterator[None]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+    # Ports of its own: other tests may hold the pool's for as long as a minute.
+    monkeypatch.setattr(connecting, "LoginOptions", partial(LoginOptions, ports=free_ports()))
     forget_everybody()
     yield
     forget_everybody()
-
-
-def forget_everybody() -> None:
-    """As in a process that has just begun; no listener of a sign-in that is over stays open."""
-
-    async def close_listeners() -> None:
-        for face in list(sign_in._sign_ins.values()):
-            if face.login is not None:
-                face.login.cancel()
-                face.login.close()
-
-    if sign_in._sign_ins:
-        background().run(close_listeners)
-    sign_in._sign_ins.clear()
-    current._sessions.clear()
-    current._latest = current._from_environment = None
-    current._watchers.clear()
 
 
 @pytest.fixture(scope="session")

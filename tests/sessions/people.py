@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +11,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from ic_notebook import sign_in
 from ic_notebook.background import background
 from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, register
 from ic_notebook.oauth.tokens import TokenSet, exchange_code
 from ic_notebook.sandbox import RunningSandbox
+from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.token_source import StoredTokens
 from ic_notebook.transport import Transport
@@ -139,3 +143,29 @@ class Caller:
             self.http.close()
         else:
             await self.http.aclose()
+
+
+def free_ports() -> tuple[int, ...]:
+    """Three ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    ports = tuple(one.getsockname()[1] for one in sockets)
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def forget_everybody() -> None:
+    """As in a process that has just begun; no listener of a sign-in that is over stays open."""
+
+    async def close_listeners() -> None:
+        for face in list(sign_in._sign_ins.values()):
+            if face.login is not None:
+                face.login.cancel()
+                face.login.close()
+
+    if sign_in._sign_ins:
+        background().run(close_listeners)
+    sign_in._sign_ins.clear()
+    current._sessions.clear()
+    current._latest = current._from_environment = None
+    current._watchers.clear()
