@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import stat
 import sys
@@ -289,6 +290,7 @@ def test_8_processes_that_save_at_once_lose_nothing_and_show_no_half_file(store)
     start.wait(30)
     seen = 0
     while any(process.is_alive() for process in script):
+        multiprocessing.connection.wait([process.sentinel for process in script], timeout=0.01)
         content = store.path.read_bytes() if store.path.exists() else b"{}"
         seen = max(seen, len(json.loads(content).get("clients", [])))
     for process in script:
