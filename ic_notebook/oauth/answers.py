@@ -157,6 +157,6 @@ def _words(value: Any, *, depth: int) -> Iterator[str]:
             yield from _words(named[0], depth=depth + 1)
             return
         for field, problems in list(value.items())[:3]:
-            if isinstance(problems, (str, list)):
+            if problems and isinstance(problems, (str, list)):
                 for problem in _words(problems, depth=depth + 1):
                     yield f"{field}: {problem}"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ic_notebook.background import background, reset_after_fork
-from ic_notebook.errors import OAuthError, SignInRequired
+from ic_notebook.errors import ICNotebookError, OAuthError, SignInRequired
 from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.secret import Secret
 from ic_notebook.oauth.tokens import TokenSet, refresh
@@ -21,6 +21,8 @@ Renewal = concurrent.futures.Future[TokenSet]
 ENDED = "This sign-in has ended. It was disconnected in the dashboard or in another notebook. Connect again."
 NOBODY = "Nobody is signed in. Connect first: %load_ext ic_notebook, or ic_notebook.connect()."
 NOT_RENEWABLE = "The service refused the access token and gave none to renew it with. Connect again."
+REST = 10.0
+"""Seconds for which a token that still lives is used as it is, once its renewal has failed."""
 _GONE = {"invalid_grant", "invalid_client", "unauthorized_client"}
 
 
@@ -86,6 +88,7 @@ class StoredTokens:
         self._renewal: Renewal | None = None
         self._why = NOBODY
         self._received = monotonic()
+        self._rest_until = self._received
         self._storage.save(tokens)
         reset_after_fork(self)
 
@@ -98,7 +101,9 @@ class StoredTokens:
 
     def due(self, tokens: TokenSet) -> bool:
         """Whether it is time to renew these, and there is something to renew them with."""
-        return tokens.refresh_token is not None and tokens.due(age=self._age(tokens))
+        if tokens.refresh_token is None or not tokens.due(age=self._age(tokens)):
+            return False
+        return self._monotonic() >= self._rest_until or self.expired(tokens)
 
     def expired(self, tokens: TokenSet) -> bool:
         """Whether these have ended by the clock."""
@@ -131,12 +136,13 @@ class StoredTokens:
     async def _refresh(self, stale: TokenSet) -> TokenSet:
         try:
             fresh = await self._transport.drive(refresh(self._server, stale, now=self._clock()))
-        except OAuthError as refusal:
-            if refusal.error not in _GONE:
-                raise
-            if self._is_current(stale):
-                self._end(ENDED)
-            raise SignInRequired(ENDED) from None
+        except ICNotebookError as failure:
+            if isinstance(failure, OAuthError) and failure.error in _GONE:
+                if self._is_current(stale):
+                    self._end(ENDED)
+                raise SignInRequired(ENDED) from None
+            self._rest_until = self._monotonic() + REST
+            raise
         with self._lock:
             if not self._is_current(stale):
                 # Forgotten, or signed in anew, while the answer was on its way: that stands.

@@ -12,6 +12,7 @@ import pytest
 import ic_notebook as ic
 from ic_notebook.sandbox import Faults
 from ic_notebook.sessions.status import SessionState
+from ic_notebook.sessions.token_source import REST
 from tests.sessions.people import CREDITS, TOKEN, Clock, impatient, refreshes, seen, signed_in
 
 pytestmark = pytest.mark.anyio
@@ -193,6 +194,22 @@ async def test_a_refresh_that_the_network_loses_lets_a_living_token_go_on(sandbo
     clock.now += 3600 - 30
     assert (await client.get()).status_code == 200
     assert seen(sandbox)[-1] == "GET credits 200"
+
+
+async def test_a_renewal_that_failed_does_not_hold_up_the_next_call_while_the_token_lives(sandbox, caller):
+    clock, monotonic = Clock(), Clock()
+    session = signed_in(sandbox, clock=clock, monotonic=monotonic, transport=impatient())
+    client = caller(session)
+    turn(sandbox, faults=Faults(fraction=1, paths=(TOKEN,)))
+    clock.now += 3600 - 30
+    for _ in range(2):
+        assert (await client.get()).status_code == 200
+    one_refresh = 4  # sends, since its answer was lost each time
+    assert refreshes(sandbox) == one_refresh
+    turn(sandbox, faults=Faults())
+    monotonic.now += REST
+    assert (await client.get()).status_code == 200
+    assert refreshes(sandbox) == one_refresh + 1
 
 
 async def test_an_odd_answer_to_a_refresh_lets_a_living_token_go_on(sandbox, caller):
