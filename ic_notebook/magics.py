@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
@@ -16,6 +18,21 @@ from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import Disconnected, Status
 
 
+def _unquoted(text: str) -> str:
+    """IPython leaves the quotes around an argument."""
+    return text.strip().strip("\"'")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError("a number of seconds above 0 is needed")
+    return seconds
+
+
 @magics_class
 class SignInMagics(Magics):
     """Sign in, look at it, end it."""
@@ -23,11 +40,14 @@ class SignInMagics(Magics):
     @magic_arguments()
     @argument("--wait", action="store_true", help="hold this cell until you have connected, for Run All")
     @argument(
-        "--timeout", type=float, default=connecting.TIMEOUT, help="with --wait: seconds, 300 where not given"
+        "--timeout",
+        type=_seconds,
+        default=connecting.TIMEOUT,
+        help="with --wait: seconds, 300 where not given",
     )
-    @argument("--base-url", default=None, help="the API; IC_BASE_URL, else the service, where not given")
+    @argument("--base-url", type=_unquoted, help="the API; IC_BASE_URL, else the service, where not given")
     @argument("--discover", action="store_true", help="read the server's own metadata (RFC 8414)")
-    @argument("--scope", default=None, help="the scope to ask for; the server's default where not given")
+    @argument("--scope", type=_unquoted, help="the scope to ask for; the server's default where not given")
     @line_magic
     def ic_connect(self, line: str) -> Session | None:
         """Show the Connect panel: click Connect, approve in the browser, and every cell can call the API.
@@ -59,7 +79,7 @@ class SignInMagics(Magics):
     @line_magic
     def ic_revoke(self, line: str) -> None:
         """Disconnect one app at the service: `%ic_revoke APP_ID`, with an id from `%ic_apps`."""
-        connecting.revoke(line.strip().strip("\"'"))
+        connecting.revoke(_unquoted(line))
 
     @line_magic
     def ic_disconnect(self, line: str) -> Disconnected:
@@ -76,7 +96,7 @@ class SignInMagics(Magics):
     @line_magic
     def ic_cells(self, line: str) -> None:
         """Insert a helper cell below: `%ic_cells NAME`. Without a name, list them."""
-        name = line.strip()
+        name = _unquoted(line)
         if not name:
             width = max(len(cell.name) for cell in CELLS)
             print("\n".join(f"%ic_cells {cell.name:{width}}  {cell.title}" for cell in CELLS))  # noqa: T201

@@ -30,7 +30,7 @@ def wait_in_cell(attempt: Attempt, panel: ConnectPanel, *, timeout: float) -> Se
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise SignInTimeout(f"Nobody approved within {timeout:.0f} s. Run the cell again to connect.")
+                raise SignInTimeout(f"Nobody approved within {timeout:g} s. Run the cell again to connect.")
             try:
                 return background().wait(attempt, timeout=min(left, _TELL_EVERY))
             except TimeoutError:

@@ -6,8 +6,10 @@ Kernel and page talk by custom messages alone. A trait can be saved in the noteb
 from __future__ import annotations
 
 import pathlib
+import threading
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 
@@ -35,10 +37,12 @@ class ConnectPanel(anywidget.AnyWidget):
 
     _esm = _HERE / "panel.js"
     _css = _HERE / "panel.css"
+    _open: ClassVar[weakref.WeakSet[ConnectPanel]] = weakref.WeakSet()
 
     def __init__(self, sign_in: SignIn) -> None:
         super().__init__()
         self._sign_in = sign_in
+        self._telling = threading.Lock()
         self._blocked = False
         self._apps: View | None = None
         self._busy: str | None = None
@@ -50,13 +54,14 @@ class ConnectPanel(anywidget.AnyWidget):
             "retry": lambda _: sign_in.prepare(),
             "opened": lambda _: sign_in.opened(),
             "cancel": lambda _: sign_in.cancel(),
-            "paste": lambda message: sign_in.paste(str(message.get("text", ""))),
+            "paste": lambda message: sign_in.paste(_words(message, "text")),
             "apps": lambda _: self._with_session(self._load_apps),
-            "revoke": lambda message: self._with_session(self._revoke, str(message.get("id", ""))),
+            "revoke": lambda message: self._with_session(self._revoke, _words(message, "id")),
             "disconnect": lambda _: self._with_session(self._disconnect),
         }
         self.on_msg(self._heard)
         self._unwatch = sign_in.watch(self.tell)
+        self._open.add(self)
 
     def __repr__(self) -> str:
         return f"<ConnectPanel: {'connected' if self._sign_in.connected else 'not connected'}>"
@@ -69,24 +74,34 @@ class ConnectPanel(anywidget.AnyWidget):
     def close(self) -> None:
         """End the widget."""
         self._unwatch()
+        self._open.discard(self)
         super().close()
 
     def tell(self) -> None:
         """Send the page the whole picture, from whichever thread."""
-        view = view_of(self._sign_in, blocked=self._blocked, apps=self._apps, busy=self._busy)
-        if self._alert and view["state"] == "connected":
-            view["text"] = self._alert
-        self.send({"type": "view", "view": view})
+        # One at a time: of two threads, the one with the older picture could be the last to send it.
+        with self._telling:
+            view = view_of(self._sign_in, blocked=self._blocked, apps=self._apps, busy=self._busy)
+            if view["state"] != "connected":
+                # What was shown of a session is not shown of the next.
+                self._apps = self._alert = None
+            elif self._alert:
+                view["text"] = self._alert
+            self.send({"type": "view", "view": view})
 
     def block(self, *, blocked: bool) -> None:
-        """Say that a cell waits for this sign-in, so that nothing the page sends arrives before it ends."""
-        self._blocked = blocked
-        self.tell()
+        """Say that a cell waits for this sign-in, so that nothing any page sends arrives before it ends."""
+        for panel in list(self._open):
+            if panel._sign_in is self._sign_in:  # noqa: SLF001 - of its own kind
+                panel._blocked = blocked  # noqa: SLF001
+                panel.tell()
 
-    def _heard(self, _widget: Any, message: Any, _buffers: Any) -> None:
+    def _heard(self, _widget: Any, message: Any, buffers: Any) -> None:
         intent = self._intents.get(str(message.get("type"))) if isinstance(message, dict) else None
         if intent is not None:
-            intent(message)
+            # What is pasted comes beside the message: a log at DEBUG, the comm's too, prints the rest.
+            pasted = {"text": bytes(buffers[0]).decode("utf-8", "replace")} if buffers else {}
+            intent(message | pasted)
 
     def _hello(self, _message: dict[str, Any]) -> None:
         self._sign_in.viewed()
@@ -112,7 +127,8 @@ class ConnectPanel(anywidget.AnyWidget):
             apps = apps_view(await session.load_apps())
         except ICNotebookError as error:
             apps = {"problem": str(error)}
-        self._busy = None
+        finally:
+            self._busy = None
         self._show_apps(apps)
 
     async def _disconnect(self, session: Session) -> None:
@@ -123,9 +139,16 @@ class ConnectPanel(anywidget.AnyWidget):
             self._sign_in.note = None if result.confirmed else result.message
         except ICNotebookError as error:
             self._alert = str(error)
-        self._busy = self._apps = None
-        self.tell()
+        finally:
+            self._busy = self._apps = None
+            self.tell()
 
     def _show_apps(self, apps: View) -> None:
         self._apps = apps
         self.tell()
+
+
+def _words(message: dict[str, Any], name: str) -> str:
+    """What a page says under a name; anything but text is nothing, not its `repr`."""
+    value = message.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,327 @@
+"""What the panel says of a sign-in in each state, and that it holds no secret but the link."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ic_notebook.errors import (
+    ConfigurationError,
+    NobodyThere,
+    OAuthError,
+    ServiceUnavailable,
+    SignInDeclined,
+    SignInTimeout,
+    UnexpectedAnswer,
+)
+from ic_notebook.jupyter import panel as panel_module
+from ic_notebook.jupyter.cells import CELLS, FIRST_CALL, find_cell
+from ic_notebook.jupyter.panel import ConnectPanel
+from ic_notebook.jupyter.view import INVITATION, apps_view, view_of
+from ic_notebook.login import LoginState
+from ic_notebook.oauth.connected_apps import ConnectedApp
+from ic_notebook.oauth.metadata import SERVICE
+from ic_notebook.sessions.apps import ConnectedApps
+from ic_notebook.sessions.status import SessionState, Status
+
+URL = "https://api-dashboard.influencers.club/public/v1/oauth/authorize/?state=STATE"
+NOON = datetime(2026, 11, 3, 12, 34, tzinfo=timezone.utc)
+
+
+def session(state: SessionState = SessionState.CONNECTED, *, environment: bool = False) -> Any:
+    status = Status(
+        connected=state is SessionState.CONNECTED,
+        base_url=SERVICE,
+        kept="from the environment, not renewed here" if environment else "this kernel only",
+        since=None if environment else NOON,
+        registered_as=None if environment else "ic_notebook on laptop",
+    )
+    return SimpleNamespace(state=state, status=status, is_from_environment=environment)
+
+
+def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
+    """A SignIn as it stands in the middle of something."""
+    login = SimpleNamespace(problem=None, notice=None, listening=True) if phase else None
+    given: dict[str, Any] = {
+        "session": None,
+        "phase": phase,
+        "login": login,
+        "url": URL if phase in {LoginState.READY, LoginState.WAITING} else None,
+        "failure": None,
+        "note": None,
+        "credits": None,
+        "options": SimpleNamespace(base_url=SERVICE),
+    }
+    return SimpleNamespace(**(given | parts))
+
+
+def view(face: Any, *, blocked: bool = False, apps: Any = None, busy: str | None = None) -> dict[str, Any]:
+    shown = view_of(face, blocked=blocked, apps=apps, busy=busy)
+    assert json.loads(json.dumps(shown)) == shown
+    return shown
+
+
+def failed(failure: Exception, **parts: Any) -> Any:
+    return sign_in(failure=failure, **parts)
+
+
+@pytest.mark.parametrize(
+    ("face", "state", "title", "text", "action"),
+    [
+        (sign_in(), "idle", "influencers.club", INVITATION, "Connect"),
+        (sign_in(LoginState.NEW), "preparing", "influencers.club", "Getting ready…", "Connect"),
+        (sign_in(LoginState.PREPARING), "preparing", "influencers.club", "Getting ready…", "Connect"),
+        (sign_in(LoginState.READY), "ready", "influencers.club", INVITATION, "Connect"),
+        (sign_in(note="Forgotten here only."), "idle", "influencers.club", "Forgotten here only.", "Connect"),
+        (
+            sign_in(LoginState.WAITING),
+            "waiting",
+            "Approve in the other tab",
+            "This panel notices by itself, also while a cell is running.",
+            None,
+        ),
+        (sign_in(LoginState.FINISHING), "finishing", "Approved, finishing…", "", None),
+        (
+            sign_in(session=session(SessionState.ENDED)),
+            "ended",
+            "This sign-in has ended",
+            "It was disconnected in the dashboard or in another notebook.",
+            "Connect again",
+        ),
+        (
+            failed(SignInDeclined("Access was declined.")),
+            "failed",
+            "Not connected: access was declined",
+            "Nobody is signed in. Connect again and choose Approve on the page.",
+            "Try again",
+        ),
+        (
+            failed(SignInTimeout("Nobody approved within 10 minutes.")),
+            "failed",
+            "Not connected: nobody approved in time",
+            "Nobody approved within 10 minutes.",
+            "Try again",
+        ),
+        (
+            failed(ServiceUnavailable("No connection.")),
+            "failed",
+            "influencers.club cannot be reached",
+            "No connection.",
+            "Try again",
+        ),
+        (
+            failed(ServiceUnavailable("A fault of its own (503).", status_code=503)),
+            "failed",
+            "Not connected",
+            "A fault of its own (503).",
+            "Try again",
+        ),
+        *[
+            (failed(error), "failed", "Not connected", str(error), "Try again")
+            for error in (
+                UnexpectedAnswer("No client_id."),
+                ConfigurationError("IC_ACCESS_TOKEN holds something."),
+                OAuthError("Refused.", error="invalid_grant"),
+                NobodyThere("Nobody."),
+            )
+        ],
+    ],
+)
+def test_each_state_has_its_words(face, state, title, text, action):
+    shown = view(face)
+    assert (shown["state"], shown["title"], shown["text"], shown.get("action")) == (
+        state,
+        title,
+        text,
+        action,
+    )
+
+
+def test_another_server_that_cannot_be_reached_is_named():
+    face = failed(ServiceUnavailable("No."), options=SimpleNamespace(base_url="http://127.0.0.1:9"))
+    assert view(face)["title"] == "127.0.0.1:9 cannot be reached"
+
+
+@pytest.mark.parametrize("phase", [LoginState.READY, LoginState.WAITING])
+def test_a_link_is_shown_while_it_is_of_use(phase):
+    assert view(sign_in(phase))["url"] == URL
+
+
+def test_a_link_names_where_it_leads():
+    assert view(sign_in(LoginState.READY))["host"] == "dashboard.influencers.club"
+
+
+@pytest.mark.parametrize("failure", [SignInDeclined("No."), None])
+def test_a_failed_or_ended_sign_in_offers_the_next_link_once_it_is_ready(failure):
+    face = sign_in(LoginState.READY, failure=failure, session=session(SessionState.ENDED))
+    assert view(face)["url"] == URL
+    assert view(face)["state"] == ("failed" if failure else "ended")
+
+
+@pytest.mark.parametrize("state", [LoginState.FINISHING, None])
+def test_no_link_is_left_when_it_is_of_no_use(state):
+    assert view(sign_in(state)).get("url") is None
+
+
+def test_what_was_wrong_with_pasted_text_is_said_while_waiting():
+    face = sign_in(LoginState.WAITING)
+    face.login.problem = "There is no code in that."
+    assert view(face)["problem"] == "There is no code in that."
+
+
+def test_without_a_listener_the_field_is_open():
+    face = sign_in(LoginState.WAITING)
+    assert view(face)["paste_only"] is False
+    face.login.listening = False
+    assert view(face)["paste_only"] is True
+
+
+@pytest.mark.parametrize("phase", [LoginState.READY, LoginState.WAITING])
+def test_a_cell_that_waits_says_how_to_stop_it(phase):
+    assert "interrupt the kernel" in view(sign_in(phase), blocked=True)["text"]
+
+
+def test_a_notice_of_the_registration_is_shown_before_the_invitation():
+    face = sign_in(LoginState.READY, note="Forgotten.")
+    face.login.notice = "The service may show an error page."
+    assert view(face)["text"] == "The service may show an error page."
+
+
+@pytest.mark.parametrize(
+    ("credits_left", "words"),
+    [
+        (None, ""),
+        (627.13, "627.13 credits · "),
+        (0.0, "0 credits · "),
+        (10.0, "10 credits · "),
+        (100.5, "100.5 credits · "),
+        (1_234_567.0, "1,234,567 credits · "),
+        (1000.0, "1,000 credits · "),
+    ],
+)
+def test_connected_tells_credits_where_the_token_is_and_since_when(credits_left, words):
+    shown = view(sign_in(session=session(), credits=credits_left))
+    assert shown["state"] == "connected"
+    assert shown["title"] == "Connected"
+    assert shown["text"] == f"{words}this kernel only · since {NOON.astimezone():%H:%M}"
+    assert shown["next"] == FIRST_CALL
+    assert shown["can_disconnect"] is True
+    assert [cell["name"] for cell in shown["cells"]] == [cell.name for cell in CELLS]
+
+
+def test_a_token_of_the_environment_is_named_and_cannot_be_disconnected():
+    shown = view(sign_in(session=session(environment=True)))
+    assert shown["title"] == "Connected with IC_ACCESS_TOKEN"
+    assert shown["text"] == "from the environment, not renewed here"
+    assert shown["can_disconnect"] is False
+
+
+def test_connected_outweighs_an_attempt_and_a_failure_of_before():
+    face = sign_in(LoginState.WAITING, session=session(), failure=SignInDeclined("No."))
+    assert view(face)["state"] == "connected"
+    assert "url" not in view(face)
+
+
+def test_apps_are_shown_with_what_is_known_of_them():
+    own = ConnectedApp(id="2", name="ic_notebook", client_id="c", created=NOON, extra={"secret": "x"})
+    apps = ConnectedApps((ConnectedApp(id=None, name=None, client_id=None, created=None, extra={}), own), own)
+    local = NOON.astimezone()
+    shown = view(sign_in(session=session()), apps=apps_view(apps), busy="Disconnecting…")
+    assert shown["busy"] == "Disconnecting…"
+    assert shown["apps"]["rows"] == [
+        {"id": "", "name": "without a name", "connected": "", "own": False, "can_revoke": False},
+        {
+            "id": "2",
+            "name": "ic_notebook",
+            "connected": f"{local.day} {local:%b %Y}",
+            "own": True,
+            "can_revoke": True,
+        },
+    ]
+
+
+def test_helper_cells_compile_and_no_one_spends_or_revokes_as_it_stands():
+    for cell in CELLS:
+        compile(cell.code, cell.name, "exec")
+        assert find_cell(cell.name) is cell
+        assert "POST" not in cell.code
+        assert ".post(" not in cell.code
+        assert "disconnect" not in cell.code
+    assert 'app_id = ""' in find_cell("revoke").code
+
+
+@pytest.mark.parametrize("name", ["", "First-Call", "first_call", "revoke "])
+def test_an_unknown_cell_is_refused_with_the_names(name):
+    with pytest.raises(ConfigurationError, match="first-call, apps, revoke, pandas"):
+        find_cell(name)
+
+
+class Scripted(SimpleNamespace):
+    """A SignIn whose `phase` is asked for at a time of the test's choosing."""
+
+    def __init__(self) -> None:
+        super().__init__(**vars(sign_in()))
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.slow = threading.local()
+        self.now: LoginState | None = LoginState.PREPARING
+        self.watchers: list[Any] = []
+
+    @property
+    def phase(self) -> LoginState | None:
+        found = self.now
+        if getattr(self.slow, "here", False):
+            self.asked.set()
+            assert self.go_on.wait(10)
+        return found
+
+    @phase.setter
+    def phase(self, value: LoginState | None) -> None:
+        self.now = value
+
+    def watch(self, callback: Any) -> Any:
+        self.watchers.append(callback)
+        return lambda: self.watchers.remove(callback)
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """A panel of a scripted sign-in, and the views that it sent."""
+    face, sent = Scripted(), []
+    monkeypatch.setattr(ConnectPanel, "send", lambda self, content: sent.append(content["view"]["state"]))
+    shown = panel_module.ConnectPanel(face)  # type: ignore[arg-type]
+    yield face, shown, sent
+    shown.close()
+    assert face.watchers == []
+
+
+def test_the_last_picture_sent_is_of_how_things_stand_last(scripted):
+    face, shown, sent = scripted
+
+    def tell_slowly() -> None:
+        face.slow.here = True
+        shown.tell()
+
+    slow = threading.Thread(target=tell_slowly)
+    slow.start()
+    assert face.asked.wait(10)
+    face.now = LoginState.FINISHING
+    quick = threading.Thread(target=shown.tell)
+    quick.start()
+    quick.join(0.2)
+    face.go_on.set()
+    for thread in (slow, quick):
+        thread.join(10)
+    assert sent[-1] == "finishing"
+
+
+def test_a_panel_prints_how_it_stands_and_nothing_else(scripted):
+    face, shown, _ = scripted
+    face.connected = False
+    assert repr(shown) == "<ConnectPanel: not connected>"
+    face.connected = True
+    assert repr(shown) == "<ConnectPanel: connected>"
