@@ -65,9 +65,9 @@ def somebody_is_there() -> bool:
 
 
 def has_terminal() -> bool:
-    """Whether a person can type an answer."""
+    """Whether a person can read what the standard error stream says, and type an answer."""
     try:
-        return sys.stdin.isatty() and sys.stdout.isatty()
+        return sys.stdin.isatty() and sys.stderr.isatty()
     except (AttributeError, ValueError):
         return False
 

@@ -263,7 +263,8 @@ class Login:
         self._move(LoginState.RELEASED if unopened else LoginState.FAILED)
 
     def _move(self, state: LoginState) -> None:
-        assert state in TRANSITIONS[self.state], f"{self.state} -> {state}"
+        if state not in TRANSITIONS[self.state]:
+            raise RuntimeError(f"A login does not go from {self.state.value} to {state.value}.")
         self.state = state
         self._on_change()
 

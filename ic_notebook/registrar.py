@@ -11,7 +11,13 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from ic_notebook.errors import ConfigurationError, ICNotebookError, OAuthError, StorageError
+from ic_notebook.errors import (
+    ConfigurationError,
+    ICNotebookError,
+    OAuthError,
+    StorageError,
+    UnexpectedAnswer,
+)
 from ic_notebook.oauth.answers import readable
 from ic_notebook.oauth.authorization import AuthorizationRequest
 from ic_notebook.oauth.metadata import ServerMetadata, is_loopback
@@ -24,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 ONE_DAY = 86_400.0
 _HOSTS = ("127.0.0.1", "localhost")
+_REFUSES_A_URI = {"invalid_redirect_uri", "invalid_client_metadata"}
 
 
 class Registrar:
@@ -113,8 +120,9 @@ class Registrar:
     async def _register(self) -> ClientInformation:
         try:
             client = await self._register_for(_HOSTS[0])
-        except OAuthError as refusal:
-            if refusal.error not in {"invalid_redirect_uri", "invalid_client_metadata"}:
+        except (OAuthError, UnexpectedAnswer) as refusal:
+            # A 400 that is no error object of RFC 7591 may be about the redirect URIs as well.
+            if isinstance(refusal, OAuthError) and refusal.error not in _REFUSES_A_URI:
                 raise
             client = await self._register_for(_HOSTS[1])
         self._keep(lambda: self._store.save(self.server.issuer, client, now=self._clock()))

@@ -50,12 +50,16 @@ HEADERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """One page: an HTTP status, a tone (`good`, `bad`, `warn`), a heading and a sentence."""
+    """One page: an HTTP status, a tone (`good`, `bad`, `warn`), a heading and a sentence.
+
+    Its address holds the code, and is taken out of the address bar unless a person may have to copy it.
+    """
 
     status: int
     tone: str
     heading: str
     text: str
+    keeps_address: bool = False
 
     def to_bytes(self) -> bytes:
         """The page as UTF-8 HTML; heading and text are escaped."""
@@ -66,7 +70,7 @@ class Page:
             f"<title>{heading}</title><style>{_STYLE}</style>"
             f'<main class="{self.tone}"><h1>{heading}</h1><p>{text}</p>'
             '<p class="mark">The influencers.club sign-in of a notebook on this computer</p></main>'
-            f"<script>{_SCRIPT}</script></html>"
+            f"{'' if self.keeps_address else f'<script>{_SCRIPT}</script>'}</html>"
         ).encode()
 
 
@@ -98,7 +102,9 @@ NOT_THIS_ONE = Page(
     status=400,
     tone="warn",
     heading="This page belongs to another sign-in",
-    text="Your notebook still waits for the right one. Use the newest tab, or connect again there.",
+    text="Your notebook still waits for the right one. Use the newest tab, or connect again there. If your "
+    "notebook asks for the address of this page, copy it from the address bar and paste it there.",
+    keeps_address=True,
 )
 NOTHING_HERE = Page(status=404, tone="warn", heading="Nothing is here", text="You can close this tab.")
 

@@ -25,7 +25,7 @@ def somewhere(monkeypatch):
 
     def put(*, terminal=False, browser=False, ci=None, allow_stdin=None, parent=None):
         monkeypatch.setattr(sys, "stdin", Terminal() if terminal else io.StringIO())
-        monkeypatch.setattr(sys, "stdout", Terminal() if terminal else io.StringIO())
+        monkeypatch.setattr(sys, "stderr", Terminal() if terminal else io.StringIO())
         monkeypatch.setattr(environment, "has_browser", lambda: browser)
         monkeypatch.delenv("CI", raising=False)
         if ci is not None:

@@ -142,9 +142,17 @@ async def test_a_fresh_client_that_is_refused_too_is_used_with_a_notice(registra
     assert server.asked == ["register", "authorize", "register", "authorize"]
 
 
-@pytest.mark.parametrize("refusal", ["invalid_redirect_uri", "invalid_client_metadata"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"error": "invalid_redirect_uri"},
+        {"error": "invalid_client_metadata"},
+        {"redirect_uris": ["Enter a valid URL."]},
+    ],
+    ids=str,
+)
 async def test_a_server_that_refuses_127_0_0_1_gets_localhost_and_is_asked_once(registrar, server, refusal):
-    server.refuse_host, server.refusal = "127.0.0.1", {"error": refusal}
+    server.refuse_host, server.refusal = "127.0.0.1", refusal
     made = registrar()
     client = await made.client()
 

@@ -61,6 +61,9 @@ def test_the_policy_lets_in_what_is_served_and_nothing_else(page, tag):
     inline = re.findall(rb"<%b>(.*?)</%b>" % (tag.encode(), tag.encode()), page.to_bytes(), re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(text).digest()).decode() for text in inline]
 
+    if tag == "script" and page.keeps_address:
+        assert not digests
+        return
     assert len(digests) == 1
     assert policy() == {
         "default-src": "'none'",

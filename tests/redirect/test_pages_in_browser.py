@@ -151,6 +151,7 @@ def test_page_in_chromium(browser_thread, chromium, listener, name, theme):
 
     assert (landed.status, landed.title) == (SHOWN[name].status, SHOWN[name].heading)
     assert (landed.violations, landed.console, landed.accessibility) == ([], [], [])
-    assert landed.address == f"{origin}/callback"
+    # The answer to another sign-in may have to be copied from the address bar; no other page leaves it there.
+    assert landed.address == (url if name == "another" else f"{origin}/callback")
     assert landed.tone not in {"rgba(0, 0, 0, 0)", ""}
     assert not landed.overflows
