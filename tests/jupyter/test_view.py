@@ -262,7 +262,7 @@ def test_an_unknown_cell_is_refused_with_the_names(name):
 
 
 class Scripted(SimpleNamespace):
-    """A SignIn whose `phase` is asked for at a time of the test's choosing."""
+    """A SignIn that a slow thread (one with `slow.saw`) sees as it was, until it may go on."""
 
     def __init__(self) -> None:
         super().__init__(**vars(sign_in()))
@@ -273,11 +273,13 @@ class Scripted(SimpleNamespace):
 
     @property
     def phase(self) -> LoginState | None:
-        found = self.now
-        if getattr(self.slow, "here", False):
+        if not hasattr(self.slow, "saw"):
+            return self.now
+        if not self.asked.is_set():
+            self.slow.saw = self.now
             self.asked.set()
             assert self.go_on.wait(10)
-        return found
+        return self.slow.saw
 
     @phase.setter
     def phase(self, value: LoginState | None) -> None:
@@ -303,7 +305,7 @@ def test_the_last_picture_sent_is_of_how_things_stand_last(scripted):
     face, shown, sent = scripted
 
     def tell_slowly() -> None:
-        face.slow.here = True
+        face.slow.saw = None
         shown.tell()
 
     slow = threading.Thread(target=tell_slowly)
