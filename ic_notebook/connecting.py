@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 TIMEOUT = 300.0
 """Seconds that `connect` waits for a person."""
 _END_WITHIN = 1.0
+_TICK = 0.1
 
 
 def connect(
@@ -62,13 +64,15 @@ def connect(
     if live is not None:
         return live
     _require_somebody(open_url)
-    panel = _displayed(face) if open_url is None and environment.in_notebook() else None
+    in_cell = open_url is None and environment.in_notebook()
+    if in_cell:
+        _display_panel(face)
     attempt = face.begin()
     try:
-        if panel is not None:
+        if in_cell:
             from ic_notebook.jupyter.blocking import wait_in_cell
 
-            return wait_in_cell(attempt, panel, timeout=timeout)
+            return wait_in_cell(face, attempt, timeout=timeout)
         from ic_notebook.terminal import wait_in_terminal
 
         return wait_in_terminal(face, attempt, timeout=timeout, open_url=open_url)
@@ -103,7 +107,7 @@ async def connect_async(
         return live
     _require_somebody(open_url)
     if open_url is None and environment.in_notebook():
-        _displayed(face)
+        _display_panel(face)
     elif open_url is None:
         raise NobodyThere("Outside a notebook, give connect_async(open_url=…), or call connect().")
     attempt = face.begin()
@@ -111,11 +115,7 @@ async def connect_async(
     # Also where nobody awaits it any more: what it came to is then no news.
     approval.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
-        return await asyncio.wait_for(_approved(face, approval, open_url), timeout)
-    except (TimeoutError, asyncio.TimeoutError):
-        if attempt.done():
-            raise
-        raise SignInTimeout(f"Nobody approved within {timeout:.0f} s. Connect again.") from None
+        return await _approved(face, approval, open_url, timeout=timeout)
     finally:
         if not attempt.done():
             face.cancel()
@@ -240,41 +240,30 @@ def _require_somebody(open_url: Callable[[str], object] | None) -> None:
         )
 
 
-def _displayed(face: SignIn) -> ConnectPanel:
+def _display_panel(face: SignIn) -> None:
     from IPython.display import display
 
     from ic_notebook.jupyter.panel import ConnectPanel
 
-    shown = ConnectPanel(face)
-    display(shown)
-    return shown
+    display(ConnectPanel(face))
 
 
 async def _approved(
-    face: SignIn, approval: asyncio.Future[Session], open_url: Callable[[str], object] | None
+    face: SignIn,
+    approval: asyncio.Future[Session],
+    open_url: Callable[[str], object] | None,
+    *,
+    timeout: float,
 ) -> Session:
-    if open_url is not None:
-        url = await _prepared_url(face, approval)
-        if url is not None:
-            open_url(url)
+    """The session; wakes up often, since an interrupt of a kernel is heard only then."""
+    deadline = time.monotonic() + timeout
+    while not approval.done():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
+        if open_url is not None and face.url is not None:
+            open_url(face.url)
             face.opened()
-    return await asyncio.shield(approval)
-
-
-async def _prepared_url(face: SignIn, approval: asyncio.Future[Session]) -> str | None:
-    """The address to open, once it is there; None where the attempt ended before."""
-    loop, changed = asyncio.get_running_loop(), asyncio.Event()
-
-    def tell() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits any more
-            loop.call_soon_threadsafe(changed.set)
-
-    stop = face.watch(tell)
-    approval.add_done_callback(lambda _: changed.set())
-    try:
-        while face.url is None and not approval.done():
-            await changed.wait()
-            changed.clear()
-    finally:
-        stop()
-    return face.url
+            open_url = None
+        await asyncio.wait({approval}, timeout=min(left, _TICK))
+    return approval.result()

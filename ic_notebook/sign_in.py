@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 
 from ic_notebook.background import background, reset_after_fork
-from ic_notebook.errors import ICNotebookError, SignInCancelled
+from ic_notebook.errors import ConfigurationError, ICNotebookError, SignInCancelled
 from ic_notebook.login import OVER, Login, LoginOptions, LoginState, own_fault
 from ic_notebook.sessions.current import CurrentSessions, current
 from ic_notebook.sessions.session import Session
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 Attempt = concurrent.futures.Future[Session]
 
-MAX_LINGERING = 3
-"""Attempts that are over and still hold a port; more would leave none of the pool for the next."""
+MAX_LINGERING = 1
+"""Attempts that are over and still hold a port; more would leave too few of the pool for other kernels."""
 
 
 class SignIn:
@@ -34,7 +34,9 @@ class SignIn:
         options: which server, and how.
         login: the attempt under way or the last one, or None.
         failure: why the last attempt came to nothing, until the next one is opened; None otherwise.
+        misconfigured: why no session can be looked for, or None.
         note: what a person should know about how the last session ended, or None.
+        blocked: whether a cell waits for it, so that nothing that a page sends arrives.
         credits: what the account has left, once the service has told, or None.
     """
 
@@ -42,7 +44,9 @@ class SignIn:
         self.options = options
         self.login: Login | None = None
         self.failure: ICNotebookError | None = None
+        self.misconfigured: ConfigurationError | None = None
         self.note: str | None = None
+        self.blocked = False
         self.credits: float | None = None
         self._sessions = sessions
         self._lock = threading.Lock()
@@ -58,10 +62,12 @@ class SignIn:
     def session(self) -> Session | None:
         """The session for this server; one that the service has ended is shown until the next."""
         try:
-            return self._sessions.find(self.options.base_url)
-        except ICNotebookError as error:
-            self.failure = error
+            found = self._sessions.find(self.options.base_url)
+        except ConfigurationError as error:
+            self.misconfigured = error
             return None
+        self.misconfigured = None
+        return found
 
     @property
     def connected(self) -> bool:
@@ -120,6 +126,11 @@ class SignIn:
         with self._lock:
             self._viewers = max(0, self._viewers - 1)
 
+    def block(self, *, blocked: bool) -> None:
+        """Say whether a cell waits for this sign-in."""
+        self.blocked = blocked
+        self._tell()
+
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called, on any thread, whenever something changes; returns what ends it."""
         self._watchers.append(callback)
@@ -163,7 +174,7 @@ class SignIn:
             self._keep_ready()
 
     def _keep_ready(self) -> None:
-        if self._viewers and not self.connected and not (self.failure and self.login is None):
+        if self._viewers and not self.connected and not self.misconfigured:
             self.begin()
 
     def _login_changed(self) -> None:

@@ -1,7 +1,7 @@
 """Waiting for a sign-in inside a cell.
 
 While a cell blocks, nothing that the page sends arrives, so nothing may depend on it: the sign-in runs on the
-background thread, and the panel is told how things stand once a second, whether or not it asked.
+background thread, and every panel is told how things stand once a second, whether or not it asked.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import time
 
 from ic_notebook.background import background
 from ic_notebook.errors import SignInTimeout
-from ic_notebook.jupyter.panel import ConnectPanel
 from ic_notebook.sessions.session import Session
-from ic_notebook.sign_in import Attempt
+from ic_notebook.sign_in import Attempt, SignIn
 
 _TELL_EVERY = 1.0
 
 
-def wait_in_cell(attempt: Attempt, panel: ConnectPanel, *, timeout: float) -> Session:
+def wait_in_cell(sign_in: SignIn, attempt: Attempt, *, timeout: float) -> Session:
     """The session, once a person has approved; an interrupt ends the wait at once.
 
     Raises:
@@ -25,9 +24,9 @@ def wait_in_cell(attempt: Attempt, panel: ConnectPanel, *, timeout: float) -> Se
         SignInError: the attempt ended otherwise.
     """
     deadline = time.monotonic() + timeout
-    panel.block(blocked=True)
     try:
         while True:
+            sign_in.block(blocked=True)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise SignInTimeout(f"Nobody approved within {timeout:g} s. Run the cell again to connect.")
@@ -36,6 +35,5 @@ def wait_in_cell(attempt: Attempt, panel: ConnectPanel, *, timeout: float) -> Se
             except TimeoutError:
                 if attempt.done():
                     return attempt.result()
-                panel.tell()
     finally:
-        panel.block(blocked=False)
+        sign_in.block(blocked=False)

@@ -137,9 +137,9 @@ class Panel {
     this.draw();
   }
 
-  send(content) {
+  send(content, buffers) {
     try {
-      this.model.send(content);
+      this.model.send(content, undefined, buffers);
     } catch {
       this.show(DEAD); // the kernel is gone, its connection is closed
     }
@@ -417,7 +417,8 @@ class Panel {
     this.field.value = "";
     this.checking = true;
     this.draw();
-    this.send({ type: "paste", text });
+    // Beside the message, not in it: a kernel's log at DEBUG prints what is in it.
+    this.send({ type: "paste" }, [new TextEncoder().encode(text).buffer]);
     return true;
   }
 

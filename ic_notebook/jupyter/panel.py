@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import pathlib
 import threading
-import weakref
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import anywidget
 
@@ -37,13 +36,11 @@ class ConnectPanel(anywidget.AnyWidget):
 
     _esm = _HERE / "panel.js"
     _css = _HERE / "panel.css"
-    _open: ClassVar[weakref.WeakSet[ConnectPanel]] = weakref.WeakSet()
 
     def __init__(self, sign_in: SignIn) -> None:
         super().__init__()
         self._sign_in = sign_in
         self._telling = threading.Lock()
-        self._blocked = False
         self._apps: View | None = None
         self._busy: str | None = None
         self._alert: str | None = None
@@ -54,14 +51,12 @@ class ConnectPanel(anywidget.AnyWidget):
             "retry": lambda _: sign_in.prepare(),
             "opened": lambda _: sign_in.opened(),
             "cancel": lambda _: sign_in.cancel(),
-            "paste": lambda message: sign_in.paste(_words(message, "text")),
             "apps": lambda _: self._with_session(self._load_apps),
-            "revoke": lambda message: self._with_session(self._revoke, _words(message, "id")),
+            "revoke": lambda message: self._with_session(self._revoke, message.get("id")),
             "disconnect": lambda _: self._with_session(self._disconnect),
         }
         self.on_msg(self._heard)
         self._unwatch = sign_in.watch(self.tell)
-        self._open.add(self)
 
     def __repr__(self) -> str:
         return f"<ConnectPanel: {'connected' if self._sign_in.connected else 'not connected'}>"
@@ -74,14 +69,13 @@ class ConnectPanel(anywidget.AnyWidget):
     def close(self) -> None:
         """End the widget."""
         self._unwatch()
-        self._open.discard(self)
         super().close()
 
     def tell(self) -> None:
         """Send the page the whole picture, from whichever thread."""
         # One at a time: of two threads, the one with the older picture could be the last to send it.
         with self._telling:
-            view = view_of(self._sign_in, blocked=self._blocked, apps=self._apps, busy=self._busy)
+            view = view_of(self._sign_in, apps=self._apps, busy=self._busy)
             if view["state"] != "connected":
                 # What was shown of a session is not shown of the next.
                 self._apps = self._alert = None
@@ -89,19 +83,13 @@ class ConnectPanel(anywidget.AnyWidget):
                 view["text"] = self._alert
             self.send({"type": "view", "view": view})
 
-    def block(self, *, blocked: bool) -> None:
-        """Say that a cell waits for this sign-in, so that nothing any page sends arrives before it ends."""
-        for panel in list(self._open):
-            if panel._sign_in is self._sign_in:  # noqa: SLF001 - of its own kind
-                panel._blocked = blocked  # noqa: SLF001
-                panel.tell()
-
     def _heard(self, _widget: Any, message: Any, buffers: Any) -> None:
-        intent = self._intents.get(str(message.get("type"))) if isinstance(message, dict) else None
-        if intent is not None:
-            # What is pasted comes beside the message: a log at DEBUG, the comm's too, prints the rest.
-            pasted = {"text": bytes(buffers[0]).decode("utf-8", "replace")} if buffers else {}
-            intent(message | pasted)
+        kind = str(message.get("type")) if isinstance(message, dict) else ""
+        if kind == "paste":
+            # What is pasted comes beside the message: a log at DEBUG, the comm's too, prints what is in it.
+            self._sign_in.paste(bytes(buffers[0]).decode("utf-8", "replace") if buffers else "")
+        elif kind in self._intents:
+            self._intents[kind](message)
 
     def _hello(self, _message: dict[str, Any]) -> None:
         self._sign_in.viewed()
@@ -119,11 +107,12 @@ class ConnectPanel(anywidget.AnyWidget):
         except ICNotebookError as error:
             self._show_apps({"problem": str(error)})
 
-    async def _revoke(self, session: Session, app_id: str) -> None:
+    async def _revoke(self, session: Session, app_id: Any) -> None:
         self._busy = "Disconnecting…"
         self.tell()
         try:
-            await session.revoke_app(app_id)
+            # Anything but text is no id, and is refused as none.
+            await session.revoke_app(app_id if isinstance(app_id, str) else "")
             apps = apps_view(await session.load_apps())
         except ICNotebookError as error:
             apps = {"problem": str(error)}
@@ -146,9 +135,3 @@ class ConnectPanel(anywidget.AnyWidget):
     def _show_apps(self, apps: View) -> None:
         self._apps = apps
         self.tell()
-
-
-def _words(message: dict[str, Any], name: str) -> str:
-    """What a page says under a name; anything but text is nothing, not its `repr`."""
-    value = message.get(name)
-    return value if isinstance(value, str) else ""

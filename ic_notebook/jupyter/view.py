@@ -22,12 +22,11 @@ BLOCKED_READY = "This cell waits until you have connected. To stop waiting, inte
 BLOCKED_WAITING = "This cell goes on by itself. To stop waiting or to paste an address, interrupt the kernel."
 
 
-def view_of(sign_in: SignIn, *, blocked: bool, apps: View | None, busy: str | None) -> View:
+def view_of(sign_in: SignIn, *, apps: View | None, busy: str | None) -> View:
     """The whole picture.
 
     Args:
         sign_in: what is shown.
-        blocked: whether a cell waits for it, so that nothing typed into the panel arrives.
         apps: what the table of apps shows, or None where it is not open.
         busy: a sentence while something asked for is under way.
     """
@@ -35,11 +34,11 @@ def view_of(sign_in: SignIn, *, blocked: bool, apps: View | None, busy: str | No
     if session is not None and session.state is SessionState.CONNECTED:
         return _connected(sign_in, session) | {"apps": apps, "busy": busy}
     if sign_in.phase is LoginState.WAITING:
-        return _waiting(sign_in, blocked=blocked)
+        return _waiting(sign_in)
     if sign_in.phase is LoginState.FINISHING:
         return _picture("finishing", "Approved, finishing…")
     link = {"url": sign_in.url, "host": service_metadata(sign_in.options.base_url).sign_in_host}
-    return _not_connected(sign_in, blocked=blocked) | link
+    return _not_connected(sign_in) | link
 
 
 def apps_view(apps: ConnectedApps) -> View:
@@ -61,30 +60,34 @@ def _picture(state: str, title: str, text: str = "") -> View:
     return {"state": state, "title": title, "text": text}
 
 
-def _not_connected(sign_in: SignIn, *, blocked: bool) -> View:
-    if sign_in.failure is not None:
-        return _failed(sign_in.failure, sign_in.options.base_url) | {"action": "Try again"}
+def _not_connected(sign_in: SignIn) -> View:
+    failure = sign_in.misconfigured or sign_in.failure
+    if failure is not None:
+        return _failed(failure, sign_in.options.base_url) | {"action": "Try again"}
+    if sign_in.session is not None and sign_in.session.is_from_environment:
+        words = "Put a valid token or API key there and run this cell again, or connect here."
+        return _picture("ended", "IC_ACCESS_TOKEN was refused", words) | {"action": "Connect"}
     if sign_in.session is not None:
         words = "It was disconnected in the dashboard or in another notebook."
         return _picture("ended", "This sign-in has ended", words) | {"action": "Connect again"}
     if sign_in.phase in {LoginState.NEW, LoginState.PREPARING}:
         return _picture("preparing", PRODUCT, "Getting ready…") | {"action": "Connect"}
     notice = sign_in.login.notice if sign_in.login else None
-    words = notice or (BLOCKED_READY if blocked else sign_in.note or INVITATION)
+    words = notice or (BLOCKED_READY if sign_in.blocked else sign_in.note or INVITATION)
     state = "ready" if sign_in.phase is LoginState.READY else "idle"
     return _picture(state, PRODUCT, words) | {"action": "Connect"}
 
 
-def _waiting(sign_in: SignIn, *, blocked: bool) -> View:
+def _waiting(sign_in: SignIn) -> View:
     login = sign_in.login
     paste_only = login is not None and not login.listening
     text = "This panel notices by itself, also while a cell is running."
-    return _picture("waiting", "Approve in the other tab", BLOCKED_WAITING if blocked else text) | {
+    return _picture("waiting", "Approve in the other tab", BLOCKED_WAITING if sign_in.blocked else text) | {
         "url": sign_in.url,
         "problem": login.problem if login else None,
         "paste_hint": "http://127.0.0.1:…/callback?code=…",
         "paste_only": paste_only,
-        "blocked": blocked,
+        "blocked": sign_in.blocked,
     }
 
 

@@ -75,8 +75,9 @@ def disconnect_app(endpoint: str, app_id: str) -> Flow[bool]:
         UnexpectedAnswer, OAuthError, ServiceUnavailable: the server refused, or gave no answer.
     """
     app_id = app_id.strip()
-    # A dot segment would be taken out of the path, and the DELETE would go to what stands above the app.
-    if not app_id.strip(".") or len(app_id) > 256 or not app_id.isprintable():
+    # A dot segment would be taken out of the path, and a server may read %2F as a slash: the DELETE would go
+    # to something else than an app.
+    if not app_id.strip(".") or len(app_id) > 256 or not app_id.isprintable() or set(app_id) & set("/\\"):
         raise ConfigurationError("Put the id of an app, as the list of connected apps shows it: ic.apps()")
     url = f"{endpoint.rstrip('/')}/{quote(app_id, safe='')}/"
     response = yield request("DELETE", url, repeat=Repeat.IF_REFUSED)

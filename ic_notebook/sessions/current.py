@@ -85,6 +85,7 @@ class CurrentSessions:
             known = self._from_environment
             if known is None or known[0] != token or known[1].base_url != base_url:
                 session = Session.from_environment(service_metadata(base_url), token)
+                session.watch(self._tell)
                 self._from_environment = known = (Secret(token), session)
             return known[1]
 

@@ -64,8 +64,7 @@ class Session:
         self._shared_client: httpx.Client | None = None
         self._own_app_id: str | None = None
         self.auth = SessionAuth(source, base_url=server.base_url)
-        if isinstance(source, StoredTokens):
-            source.on_end = lambda: self._move(SessionState.ENDED)
+        source.on_end = lambda: self._move(SessionState.ENDED)
         reset_after_fork(self)
 
     @classmethod

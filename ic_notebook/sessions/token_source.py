@@ -27,7 +27,13 @@ _GONE = {"invalid_grant", "invalid_client", "unauthorized_client"}
 
 
 class TokenSource(Protocol):
-    """Gives access tokens; what `SessionAuth` asks."""
+    """Gives access tokens; what `SessionAuth` asks.
+
+    Attributes:
+        on_end: called when the service has refused for good what is here.
+    """
+
+    on_end: Callable[[], None]
 
     def current(self) -> TokenSet:
         """The token set as it stands, without any I/O.
@@ -62,7 +68,6 @@ class StoredTokens:
         tokens: what the sign-in gave.
         storage: keeps them.
         transport: sends the refresh.
-        on_end: called once when the server has ended the sign-in.
         clock, monotonic: seconds; a wall clock can be set back, and a monotonic one stands still in sleep, so
             a token is as old as the one that says more.
     """
@@ -74,14 +79,13 @@ class StoredTokens:
         *,
         storage: TokenStorage | None = None,
         transport: Transport | None = None,
-        on_end: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._storage = storage or MemoryStorage()
         self._transport = transport or Transport()
-        self.on_end = on_end
+        self.on_end: Callable[[], None] = lambda: None
         self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -174,6 +178,7 @@ class StaticToken:
     def __init__(self, access_token: str, *, origin: str) -> None:
         self._tokens = TokenSet(access_token=Secret(access_token))
         self._origin = origin
+        self.on_end: Callable[[], None] = lambda: None
 
     def current(self) -> TokenSet:
         """Always the same."""
@@ -189,6 +194,7 @@ class StaticToken:
 
     def renew(self, stale: TokenSet) -> Renewal:  # noqa: ARG002 - it can't be renewed
         """Raises SignInRequired: nothing here can renew it."""
+        self.on_end()
         raise SignInRequired(
             f"The service refused the token in {self._origin}. Put a valid token or API key there, or unset "
             "it and connect."

@@ -109,16 +109,14 @@ def test_an_approval_before_the_click_was_heard_of_connects_too(kernel):
     page.shows("connected")
 
 
-@pytest.mark.parametrize("beside", [True, False], ids=["beside the message", "in the message"])
 @pytest.mark.parametrize("wrapped", ["{}", '  "{}"\n'])
-def test_a_pasted_address_connects(kernel, wrapped, beside):
+def test_a_pasted_address_connects(kernel, wrapped):
     page, url = ready(kernel)
-    paste = page.paste if beside else lambda text: page.say("paste", text=text)
     page.say("opened")
     page.shows("waiting")
-    paste("https://example.com/?code=abcdefgh&state=x")
+    page.paste("https://example.com/?code=abcdefgh&state=x")
     assert "not of this sign-in" in page.shows("waiting", problem=bool)["problem"]
-    paste(wrapped.format(last_address(url)))
+    page.paste(wrapped.format(last_address(url)))
     page.shows("connected")
 
 

@@ -54,14 +54,16 @@ def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
         "url": URL if phase in {LoginState.READY, LoginState.WAITING} else None,
         "failure": None,
         "note": None,
+        "misconfigured": None,
+        "blocked": False,
         "credits": None,
         "options": SimpleNamespace(base_url=SERVICE),
     }
     return SimpleNamespace(**(given | parts))
 
 
-def view(face: Any, *, blocked: bool = False, apps: Any = None, busy: str | None = None) -> dict[str, Any]:
-    shown = view_of(face, blocked=blocked, apps=apps, busy=busy)
+def view(face: Any, *, apps: Any = None, busy: str | None = None) -> dict[str, Any]:
+    shown = view_of(face, apps=apps, busy=busy)
     assert json.loads(json.dumps(shown)) == shown
     return shown
 
@@ -183,7 +185,7 @@ def test_without_a_listener_the_field_is_open():
 
 @pytest.mark.parametrize("phase", [LoginState.READY, LoginState.WAITING])
 def test_a_cell_that_waits_says_how_to_stop_it(phase):
-    assert "interrupt the kernel" in view(sign_in(phase), blocked=True)["text"]
+    assert "interrupt the kernel" in view(sign_in(phase, blocked=True))["text"]
 
 
 def test_a_notice_of_the_registration_is_shown_before_the_invitation():
@@ -327,3 +329,14 @@ def test_a_panel_prints_how_it_stands_and_nothing_else(scripted):
     assert repr(shown) == "<ConnectPanel: not connected>"
     face.connected = True
     assert repr(shown) == "<ConnectPanel: connected>"
+
+
+def test_a_refused_token_of_the_environment_is_said_with_a_link_to_connect_instead():
+    shown = view(sign_in(LoginState.READY, session=session(SessionState.ENDED, environment=True)))
+    assert (shown["state"], shown["title"], shown["url"]) == ("ended", "IC_ACCESS_TOKEN was refused", URL)
+
+
+def test_a_variable_that_cannot_be_used_is_said_as_long_as_it_is_so():
+    problem = ConfigurationError("IC_ACCESS_TOKEN holds something that is not a token.")
+    assert view(sign_in(misconfigured=problem))["text"] == str(problem)
+    assert view(sign_in())["state"] == "idle"

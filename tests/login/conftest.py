@@ -223,13 +223,16 @@ def eventually():
     return wait_until
 
 
-def threads_of_ours() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ic_notebook")]
+def threads_of_ours() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("ic_notebook")}
 
 
-@pytest.fixture
-def our_threads():
-    return threads_of_ours
+@pytest.fixture(autouse=True)
+def our_threads(monkeypatch):
+    """The threads that this test has made: a sign-in of another test may linger for a minute."""
+    monkeypatch.setattr(backgrounds, "_background", backgrounds.Background())
+    before = threads_of_ours()
+    return lambda: threads_of_ours() - before
 
 
 @pytest.fixture
@@ -246,7 +249,7 @@ def sessions() -> CurrentSessions:
 
 
 @pytest.fixture
-def face(options, sessions, quick_ends) -> Iterator[SignIn]:
+def face(options, sessions, quick_ends, our_threads) -> Iterator[SignIn]:
     """A SignIn that begins nothing by itself; at the end nothing of it runs, and no thread of ours is left."""
     face = SignIn(options, sessions=sessions)
     yield face
@@ -256,7 +259,7 @@ def face(options, sessions, quick_ends) -> Iterator[SignIn]:
         face.cancel()
         with contextlib.suppress(BaseException):
             attempt.exception(PATIENCE)
-    wait_until(lambda: not threads_of_ours())
+    wait_until(lambda: not our_threads())
 
 
 # -- a Registrar whose server is a function

@@ -156,7 +156,7 @@ def test_somebody_is_there(somewhere, place, there):
 
 
 @pytest.mark.parametrize("stream", [None, io.BytesIO()])
-@pytest.mark.parametrize("name", ["stdin", "stdout"])
+@pytest.mark.parametrize("name", ["stdin", "stderr"])
 def test_a_missing_or_closed_stream_is_no_terminal(monkeypatch, somewhere, stream, name):
     somewhere(terminal=True)
     if stream is not None:

@@ -61,7 +61,7 @@ def test_nothing_is_asked_and_nothing_listens_before_somebody_looks(face, sandbo
 
     assert (face.session, face.connected, face.phase, face.url, face.login) == (None, False, None, None, None)
     assert sandbox.requests == []
-    assert our_threads() == []
+    assert not our_threads()
     for port in options.ports:
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{port}/callback", trust_env=False)
@@ -330,19 +330,19 @@ def test_a_link_that_was_opened_and_not_answered_shows_that_time_ran_out(hurried
 
 
 def test_many_attempts_one_after_another_never_use_up_the_ports(face, eventually, monkeypatch, options):
-    monkeypatch.setattr(logins, "LINGER", 60.0)
-    for _ in range(len(options.ports) + 3):
-        attempt = face.begin()
-        eventually(lambda: face.phase is S.READY)
-        assert face.login.listening
-        face.cancel()
-        with pytest.raises(SignInCancelled):
-            attempt.result(LONG)
+    with monkeypatch.context() as patched:
+        patched.setattr(logins, "LINGER", 60.0)
+        for _ in range(len(options.ports) + 3):
+            attempt = face.begin()
+            eventually(lambda: face.phase is S.READY)
+            assert face.login.listening
+            face.cancel()
+            with pytest.raises(SignInCancelled):
+                attempt.result(LONG)
     assert len(options.ports) > MAX_LINGERING
 
     for login in face._lingering:
         background().run(_close, login)
-    monkeypatch.undo()
     background().close()
 
 
@@ -453,8 +453,25 @@ def test_a_bad_token_in_the_environment_is_a_failure_and_no_reason_to_begin(face
     monkeypatch.setenv("IC_ACCESS_TOKEN", "not a token")
     face.viewed()
 
-    assert isinstance(face.failure, ConfigurationError)
+    assert isinstance(face.misconfigured, ConfigurationError)
     assert (face.session, face.login, sandbox.requests) == (None, None, [])
+
+    monkeypatch.delenv("IC_ACCESS_TOKEN")
+    assert (face.session, face.misconfigured) == (None, None)
+
+
+def test_a_refused_token_in_the_environment_is_no_session_and_makes_a_link_ready(
+    face, sandbox, monkeypatch, eventually
+):
+    monkeypatch.setenv("IC_BASE_URL", sandbox.url)
+    monkeypatch.setenv("IC_ACCESS_TOKEN", sandbox.store.issue_token())
+    sandbox.store.end_access_tokens()
+    face.viewed()
+
+    eventually(lambda: face.url)
+    assert not face.connected
+    assert face.session.is_from_environment
+    assert face.failure is None
 
 
 def test_one_sign_in_per_server_discovery_and_scope(options, tmp_path):

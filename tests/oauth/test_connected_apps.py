@@ -251,11 +251,8 @@ def test_disconnecting_an_app_that_is_not_there_is_told_apart(status: int) -> No
 @pytest.mark.parametrize(
     ("app_id", "path"),
     [
-        ("a/b", b"a%2Fb/"),
-        ("../../accounts/tokens", b"..%2F..%2Faccounts%2Ftokens/"),
         ("%2e%2e", b"%252e%252e/"),
         ("a?b#c", b"a%3Fb%23c/"),
-        ("a\\b", b"a%5Cb/"),
         (" 12 ", b"12/"),
         ("é", b"%C3%A9/"),
         (".a", b".a/"),
@@ -284,6 +281,9 @@ def test_id_stays_one_segment_of_the_path(app_id: str, path: bytes) -> None:
         "\ud800",
         "\u202e",
         "x" * 257,
+        "a/b",
+        "a\\b",
+        "../../accounts/tokens",
     ],
 )
 def test_id_that_cannot_be_one_is_refused_before_anything_is_sent(app_id: str) -> None:
