@@ -107,6 +107,7 @@ class Login:
         self._answer: asyncio.Future[AuthorizationResponse] = asyncio.get_running_loop().create_future()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
+        self._closed = asyncio.Event()
         self._listener: Listener | None = None
         self._task: asyncio.Task[Any] | None = None
         self._cancelled = False
@@ -148,12 +149,15 @@ class Login:
         """For a minute, tell a browser that comes late that this sign-in is over; then stop listening."""
         try:
             if self._listener is not None:
-                await asyncio.sleep(LINGER)
+                await asyncio.wait_for(self._closed.wait(), LINGER)
+        except asyncio.TimeoutError:
+            pass
         finally:
             self.close()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and stop lingering."""
+        self._closed.set()
         if self._listener is not None:
             self._listener.close()
 

@@ -14,6 +14,16 @@ from ic_notebook import background as module
 from ic_notebook.background import Background
 
 
+others: set[threading.Thread] = set()
+"""What runs before a test begins: a sign-in of another test may linger for a minute."""
+
+
+@pytest.fixture(autouse=True)
+def _note_the_others() -> None:
+    others.clear()
+    others.update(threading.enumerate())
+
+
 @pytest.fixture
 def background() -> Iterator[Background]:
     ours = Background()
@@ -30,7 +40,7 @@ def until(true: Callable[[], bool], *, within: float = 5.0) -> None:
 
 
 def threads_of(name: str = "ic_notebook") -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name == name]
+    return [each for each in threading.enumerate() if each.name == name and each not in others]
 
 
 async def answer(value: int = 42) -> int:

@@ -87,7 +87,6 @@ FAILURES = {
     "not json": answer(200, body=b"PLANTED-NEW"),
     "no token": answer(200, {**NEW, "access_token": "PLANTED NEW"}),
     "wrong type": answer(200, {**NEW, "token_type": "PLANTED"}),
-    "no scope": answer(200, {**NEW, "scope": ""}),
     "fault": echo(500),
     "busy": echo(429),
     "lost": hang_up,

@@ -330,7 +330,7 @@ def failing(failure: Exception) -> httpx.AsyncBaseTransport:
 def every_httpx_failure() -> list[type[Exception]]:
     kinds = [httpx.HTTPError, httpx.StreamError]
     for kind in kinds:
-        kinds += kind.__subclasses__()
+        kinds += [each for each in kind.__subclasses__() if each.__module__.startswith("httpx")]
     raised = {httpx.HTTPStatusError, httpx.ResponseNotRead, httpx.RequestNotRead, httpx.StreamClosed}
     return [
         *(k for k in kinds if k not in raised and k is not httpx.StreamConsumed),
