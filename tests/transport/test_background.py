@@ -13,7 +13,6 @@ import pytest
 from ic_notebook import background as module
 from ic_notebook.background import Background
 
-
 others: set[threading.Thread] = set()
 """What runs before a test begins: a sign-in of another test may linger for a minute."""
 
