@@ -10,7 +10,7 @@ help:
 	@echo "make demo       a sandbox server and JupyterLab on the quickstart notebook"
 	@echo "make test       every check and every test"
 	@echo "make test-long  the tests with their full numbers"
-	@echo "make bench      what an import and a request cost, beside others"
+	@echo "make bench      what an import and a request cost beside others, and what the sandbox bears"
 	@echo "make format     put the code in its usual form"
 	@echo "make lock       choose the pinned versions anew (needs uv)"
 
@@ -38,10 +38,11 @@ test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 test-long: $(STAMP)
-	IC_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	IC_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 1800
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/sandbox.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -13,6 +13,7 @@ from ic_notebook.oauth.flow import Repeat, repeat_of
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.pkce import code_challenge, new_code_verifier
 from tests.oauth.flows import SERVER, answered, authorization_request, sent_by
+from tests.sizes import EXAMPLES
 
 
 def test_challenge_is_that_of_rfc_7636_appendix_b() -> None:
@@ -38,7 +39,7 @@ def test_verifier_asks_for_256_bits_and_is_long_enough_for_the_rfc() -> None:
 
 
 @given(st.binary(min_size=32, max_size=32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_verifiers_and_challenges_have_only_unreserved_characters(octets: bytes) -> None:
     unreserved = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
     verifier = new_code_verifier(lambda _: octets)

@@ -11,6 +11,7 @@ from ic_notebook.errors import AuthorizationResponseError, OAuthError, SignInDec
 from ic_notebook.oauth.authorization import AuthorizationResponse, same
 from ic_notebook.oauth.metadata import parse_metadata
 from tests.oauth.flows import REDIRECT_URI, authorization_request, message_of
+from tests.sizes import EXAMPLES
 
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=200)
 ISSUER = "https://as.example"
@@ -39,13 +40,13 @@ def test_unknown_parameters_are_ignored_even_twice() -> None:
 
 
 @given(VISIBLE)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_any_visible_code_comes_back_from_a_redirect_as_it_was(code: str) -> None:
     assert read(urlencode({"state": "STATE", "code": code})).code == code
 
 
 @given(VISIBLE)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_any_visible_code_comes_back_from_a_pasted_address_as_it_was(code: str) -> None:
     for query in ({"code": code, "state": "STATE"}, {"state": "STATE", "code": code}):
         url = f"{REDIRECT_URI}?{urlencode(query)}"

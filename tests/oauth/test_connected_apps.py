@@ -17,6 +17,7 @@ from ic_notebook.errors import ConfigurationError, OAuthError, ServiceUnavailabl
 from ic_notebook.oauth.connected_apps import MAX_PAGES, ConnectedApp, disconnect_app, list_apps, own_app
 from ic_notebook.oauth.flow import Repeat, repeat_of
 from tests.oauth.flows import answered, conversation, message_of, sent_by
+from tests.sizes import EXAMPLES
 
 ENDPOINT = "https://api.example/public/v1/oauth/apps/"
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
@@ -123,7 +124,7 @@ def test_next_link_that_is_no_link_never_leaves_our_origin(link: str) -> None:
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[a-z]{0,3}:?[/\\@.:?#]{0,4}evil[/:@?]?[0-9a-z.]{0,5}"))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_no_next_link_whatsoever_leaves_our_origin(link: str) -> None:
     flow = list_apps(ENDPOINT)
     next(flow)
@@ -292,7 +293,7 @@ def test_id_that_cannot_be_one_is_refused_before_anything_is_sent(app_id: str) -
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_whatever_the_id_only_one_app_is_meant(app_id: str) -> None:
     try:
         request = sent_by(disconnect_app(ENDPOINT, app_id))

@@ -20,12 +20,13 @@ from ic_notebook.oauth.registration import ClientMetadata, parse_registration
 from ic_notebook.oauth.secret import Secret
 from ic_notebook.oauth.tokens import TokenSet, parse_tokens
 from tests.oauth.flows import authorization_request
+from tests.sizes import EXAMPLES
 
 ANY_TEXT = st.text(st.characters(), max_size=60)  # surrogates as well
 TO = authorization_request()
 CLIENT = ClientMetadata(client_name="n", redirect_uris=("http://127.0.0.1:1/cb",))
 PREVIOUS = TokenSet(access_token=Secret("a"), refresh_token=Secret("r"))
-short = settings(max_examples=200, deadline=None)
+short = settings(max_examples=EXAMPLES, deadline=None)
 
 SCALARS = (
     st.none()
