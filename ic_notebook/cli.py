@@ -17,6 +17,7 @@ from typing import Any
 from ic_notebook import __version__
 from ic_notebook.errors import ICNotebookError, SignInRequired
 
+NOT_SIGNED_IN = "Nobody is signed in here. Set IC_ACCESS_TOKEN to a token or API key."
 DONE, FAILED, USAGE, SIGN_IN_REQUIRED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = run(arguments)
         sys.stdout.flush()
     except SignInRequired as error:
-        print(f"ic-notebook: {error}\nHere, set IC_ACCESS_TOKEN to a token or API key.", file=sys.stderr)
+        refused = "IC_ACCESS_TOKEN" in os.environ
+        print(f"ic-notebook: {error if refused else NOT_SIGNED_IN}", file=sys.stderr)
         return SIGN_IN_REQUIRED
     except ICNotebookError as error:
         print(f"ic-notebook: {error}", file=sys.stderr)
@@ -117,7 +119,9 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"connected": found.connected, "base_url": found.base_url, "kept": found.kept}))
     else:
-        print(found)
+        print(found if found.connected else NOT_SIGNED_IN)
+        if found.connected:
+            print("No call was made to check the token.", file=sys.stderr)
     return DONE if found.connected else SIGN_IN_REQUIRED
 
 

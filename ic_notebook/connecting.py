@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import httpx
 
 from ic_notebook import environment
 from ic_notebook.background import background
-from ic_notebook.errors import NobodyThere, SignInCancelled, SignInRequired, SignInTimeout
+from ic_notebook.errors import ConfigurationError, NobodyThere, SignInCancelled, SignInRequired, SignInTimeout
 from ic_notebook.login import LoginOptions
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.current import current
@@ -59,6 +60,7 @@ def connect(
         SignInDeclined, SignInCancelled: the person said no.
         ConfigurationError, OAuthError, UnexpectedAnswer, ServiceUnavailable: the server could not be used.
     """
+    _check_timeout(timeout)
     face = _sign_in(base_url, discover=discover, scope=scope)
     live = _live(face)
     if live is not None:
@@ -101,6 +103,7 @@ async def connect_async(
     Raises:
         NobodyThere: also where there is neither a notebook nor `open_url`.
     """
+    _check_timeout(timeout)
     face = _sign_in(base_url, discover=discover, scope=scope)
     live = _live(face)
     if live is not None:
@@ -221,6 +224,11 @@ def forget() -> None:
 
 def _sign_in(base_url: str | None, *, discover: bool, scope: str | None) -> SignIn:
     return sign_in(LoginOptions(base_url=environment.base_url(base_url), discover=discover, scope=scope))
+
+
+def _check_timeout(timeout: float) -> None:
+    if not 0 < timeout < math.inf:
+        raise ConfigurationError("timeout is a number of seconds above 0.")
 
 
 def _live(face: SignIn) -> Session | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -20,7 +22,7 @@ def run_demo(notebook: str, *, port: int = 0, open_browser: bool = True) -> int:
     """Run until JupyterLab ends; Ctrl-C ends both.
 
     Args:
-        notebook: the notebook to open; what is run in it is saved there, as in any JupyterLab.
+        notebook: the notebook to open; it is a copy that is opened, and gone when the demo ends.
         port: JupyterLab's port, 0 for a free one.
         open_browser: open the browser; otherwise JupyterLab prints its address.
 
@@ -31,12 +33,14 @@ def run_demo(notebook: str, *, port: int = 0, open_browser: bool = True) -> int:
     if not path.is_file():
         print(f"ic-notebook: there is no {notebook}. Run this in a clone of the project.", file=sys.stderr)
         return 1
-    with serve_in_thread(SandboxSettings()) as sandbox:
+    with serve_in_thread(SandboxSettings()) as sandbox, tempfile.TemporaryDirectory() as folder:
         _seed(sandbox)
+        copy = Path(shutil.copy(path, folder))
         print(f"The sandbox answers at {sandbox.url}. JupyterLab starts; Ctrl-C ends both.", flush=True)
+        print(f"It opens a copy of {path.name}, which is gone when the demo ends.", flush=True)
         environment = {key: value for key, value in os.environ.items() if key != ACCESS_TOKEN}
         lab = subprocess.Popen(  # noqa: S603 - our own interpreter, with a path that was checked to be a file
-            _command(path, port=port, open_browser=open_browser), env=environment | {BASE_URL: sandbox.url}
+            _command(copy, port=port, open_browser=open_browser), env=environment | {BASE_URL: sandbox.url}
         )
         return _until_ended(lab)
 
@@ -57,6 +61,7 @@ def _command(path: Path, *, port: int, open_browser: bool) -> list[str]:
         f"--ServerApp.root_dir={path.parent}",
         f"--LabApp.default_url=/lab/tree/{path.name}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=None",
     ]
     if not open_browser:
         command.append("--no-browser")

@@ -33,6 +33,10 @@ from ic_notebook.sessions.session import Session
 from ic_notebook.storage.clients import ClientStore
 from ic_notebook.transport import Transport
 
+USED_UP = (
+    "The code of this approval is not valid any more, or only a part of it was pasted. Connect again; if you "
+    "paste, paste the whole address of the last page."
+)
 RELEASE_AFTER = 600.0
 """Seconds for which a prepared sign-in, or one that was opened, waits for a person."""
 PAGE_PATIENCE = 10.0
@@ -255,6 +259,10 @@ class Login:
         except OAuthError as refusal:
             if refusal.error in {"invalid_client", "unauthorized_client"}:
                 registrar.drop(client)
+            if refusal.error == "invalid_grant":
+                raise OAuthError(
+                    USED_UP, error=refusal.error, error_description=refusal.error_description
+                ) from None
             raise
         registrar.signed_in(client)
         return Session.signed_in(registrar.server, client, tokens, transport=transport)

@@ -52,6 +52,8 @@ class SignInMagics(Magics):
     def ic_connect(self, line: str) -> Session | None:
         """Show the Connect panel: click Connect, approve in the browser, and every cell can call the API.
 
+        In a terminal it opens the browser and waits, as with --wait.
+
         Examples::
 
             %ic_connect
@@ -59,7 +61,7 @@ class SignInMagics(Magics):
         """
         given = parse_argstring(self.ic_connect, line)
         where = {"base_url": given.base_url, "discover": given.discover, "scope": given.scope}
-        if given.wait:
+        if given.wait or not _in_kernel(self.shell):
             return connecting.connect(timeout=given.timeout, **where)
         display(connecting.panel(**where))
         return None
@@ -78,28 +80,33 @@ class SignInMagics(Magics):
 
     @line_magic
     def ic_revoke(self, line: str) -> None:
-        """Disconnect one app at the service: `%ic_revoke APP_ID`, with an id from `%ic_apps`."""
+        """Have the service end the access of one app: `%ic_revoke APP_ID`, with an id from `%ic_apps`."""
         connecting.revoke(_unquoted(line))
+        print("Revoked. The service has ended its access.")
 
     @line_magic
     def ic_disconnect(self, line: str) -> Disconnected:
-        """End this sign-in at the service, and forget it here."""
+        """End this sign-in at the service, and forget it here. To forget it here alone: %ic_forget."""
         _no_argument("ic_disconnect", line)
         return connecting.disconnect()
 
     @line_magic
     def ic_forget(self, line: str) -> None:
-        """Forget the sign-in here; at the service the app stays connected."""
+        """Forget the sign-in here. At the service the app stays connected: %ic_disconnect ends it there."""
         _no_argument("ic_forget", line)
         connecting.forget()
+        print("Forgotten here. At the service the app stays connected.")
 
     @line_magic
     def ic_cells(self, line: str) -> None:
-        """Insert a helper cell below: `%ic_cells NAME`. Without a name, list them."""
+        """Insert a helper cell below: `%ic_cells NAME`. Without a name, list them.
+
+        The names: first-call, apps, revoke, pandas.
+        """
         name = _unquoted(line)
         if not name:
             width = max(len(cell.name) for cell in CELLS)
-            print("\n".join(f"%ic_cells {cell.name:{width}}  {cell.title}" for cell in CELLS))  # noqa: T201
+            print("\n".join(f"%ic_cells {cell.name:{width}}  {cell.title}" for cell in CELLS))
             return
         try:
             cell = find_cell(name)
@@ -114,13 +121,18 @@ def _no_argument(magic: str, line: str) -> None:
         raise UsageError(f"%{magic} takes nothing behind it.")
 
 
+def _in_kernel(shell: InteractiveShell | None) -> bool:
+    return getattr(shell, "kernel", None) is not None
+
+
 def greet(shell: InteractiveShell) -> None:
     """Show the panel in a notebook, a line elsewhere."""
     _let_load_again(shell)
-    if getattr(shell, "kernel", None) is not None:
+    if _in_kernel(shell):
         shell.run_line_magic("ic_connect", "")
-    else:
-        print(repr(connecting.status()))  # noqa: T201
+        return
+    found = connecting.status()
+    print(found if found.connected else "Run %ic_connect to sign in.")
 
 
 def _let_load_again(shell: InteractiveShell) -> None:

@@ -99,7 +99,7 @@ def _changes(sign_in: SignIn) -> Iterator[threading.Event]:
 
 def _check(deadline: float, timeout: float) -> None:
     if time.monotonic() >= deadline:
-        raise SignInTimeout(f"Nobody approved within {timeout:.0f} s. Connect again.")
+        raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
 
 
 def _pasted_lines() -> Iterator[str]:

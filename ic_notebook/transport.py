@@ -252,7 +252,7 @@ def explain(failure: Exception, request: httpx.Request, *, timeout: float) -> Se
     elif isinstance(failure, (TimeoutError, asyncio.TimeoutError, httpx.TimeoutException)):
         words = f"No answer from {host} in {timeout:.0f} s. Check the network or proxy, then try again."
     elif not_sent:
-        words = f"{host} cannot be reached. Check the network or proxy, then try again."
+        words = f"No connection to {host}. Check the network or proxy, then try again."
     else:
         words = f"The connection to {host} broke before an answer came. Try again."
     return ServiceUnavailable(words, answer_lost=not not_sent)

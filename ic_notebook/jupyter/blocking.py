@@ -29,7 +29,7 @@ def wait_in_cell(sign_in: SignIn, attempt: Attempt, *, timeout: float) -> Sessio
             sign_in.block(blocked=True)
             left = deadline - time.monotonic()
             if left <= 0:
-                raise SignInTimeout(f"Nobody approved within {timeout:g} s. Run the cell again to connect.")
+                raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
             try:
                 return background().wait(attempt, timeout=min(left, _TELL_EVERY))
             except TimeoutError:

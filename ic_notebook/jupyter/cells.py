@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from ic_notebook.errors import ConfigurationError
 
-FIRST_CALL = 'ic.client().get("/public/v1/accounts/credits/").json()'
-"""The next step that the panel names; it costs nothing."""
+FIRST_CALL = (
+    'import ic_notebook as ic\n\nic.client().get("/public/v1/accounts/credits/").raise_for_status().json()'
+)
+"""The first call, which costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,14 @@ class HelperCell:
 
 
 CELLS = (
-    HelperCell("first-call", "First call", f"import ic_notebook as ic\n\n{FIRST_CALL}"),
+    HelperCell("first-call", "First call", FIRST_CALL),
     HelperCell("apps", "Connected apps", "import ic_notebook as ic\n\nic.apps()"),
     HelperCell(
         "revoke",
         "Revoke an app",
         "import ic_notebook as ic\n\n"
         'app_id = ""  # put the id of an app from ic.apps() here\n'
-        "if app_id:\n    ic.revoke(app_id)",
+        'if app_id:\n    ic.revoke(app_id)\n    print("Revoked.")',
     ),
     HelperCell(
         "pandas",

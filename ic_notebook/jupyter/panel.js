@@ -281,7 +281,7 @@ class Panel {
           });
     return make(
       "tr",
-      { role: "row", class: this.asking === key ? "ic-asking" : null },
+      { role: "row" },
       make("td", { role: "cell" }, words(name), own ? make("span", { class: "ic-tag" }, "this one") : null),
       make("td", { role: "cell" }, words(connected)),
       make("td", { role: "cell" }, can_revoke ? control() : null),

@@ -21,7 +21,7 @@ from ic_notebook.sign_in import SignIn
 _HERE = pathlib.Path(__file__).parent
 FALLBACK = (
     "The influencers.club sign-in panel is a widget, which this page does not show. "
-    "Run ic_notebook.connect() in a terminal, or set IC_ACCESS_TOKEN."
+    "Open this notebook in JupyterLab, or set IC_ACCESS_TOKEN before the kernel starts."
 )
 
 
@@ -125,7 +125,7 @@ class ConnectPanel(anywidget.AnyWidget):
         self.tell()
         try:
             result = await session.end()
-            self._sign_in.note = None if result.confirmed else result.message
+            self._sign_in.note = result.message
         except ICNotebookError as error:
             self._alert = str(error)
         finally:

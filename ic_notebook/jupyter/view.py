@@ -110,6 +110,8 @@ def _failed(failure: ICNotebookError, base_url: str) -> View:
     if isinstance(failure, SignInTimeout):
         return _picture("failed", "Not connected: nobody approved in time", str(failure))
     if isinstance(failure, ServiceUnavailable) and failure.status_code is None:
-        host = PRODUCT if base_url == SERVICE else service_metadata(base_url).host
-        return _picture("failed", f"{host} cannot be reached", str(failure))
+        if base_url == SERVICE:
+            return _picture("failed", f"{PRODUCT} cannot be reached", str(failure))
+        host = service_metadata(base_url).host
+        return _picture("failed", f"{host} cannot be reached", f"{failure} Check IC_BASE_URL as well.")
     return _picture("failed", "Not connected", str(failure))

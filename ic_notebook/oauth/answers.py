@@ -113,7 +113,8 @@ def refused(response: httpx.Response, *, what: str, secrets: Iterable[str] = ())
     error = readable(error, secrets=secrets) or "error"
     description = readable(answer.get("error_description"), secrets=secrets)
     raise OAuthError(
-        f"{what}: {host} refused with {error}{': ' + description if description else ''}.",
+        f"{what}: {host} refused with {error}{': ' + description if description else ''}. Try again; if it "
+        "stays so, tell the service's support.",
         error=error,
         error_description=description,
         status_code=status,

@@ -17,6 +17,8 @@ from ic_notebook.oauth.pkce import CODE_CHALLENGE_METHOD, code_challenge, new_co
 from ic_notebook.oauth.secret import Secret
 
 MAX_RESPONSE = 16_384
+MIN_CODE = 10
+"""Characters of a code that is pasted alone; anything shorter is a word that went astray."""
 _QUOTES = (
     "\"'`<>\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a"
     "\u300c\u300d\u300e\u300f\uff02\uff07"
@@ -141,7 +143,7 @@ class AuthorizationResponse:
         if parameters and not re.fullmatch(r"code=[^&]*", text):
             return cls.from_redirect(text.lstrip("&").partition("#")[0], to=to)
         code = visible(unquote(text.removeprefix("code=")))
-        if code is None or len(code) < 4 or several_words or _is_address(code, to):
+        if code is None or len(code) < MIN_CODE or several_words or _is_address(code, to):
             raise AuthorizationResponseError(f"There is no code in that. {_COPY}")
         return cls(code=Secret(code))
 

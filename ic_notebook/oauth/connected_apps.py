@@ -78,7 +78,7 @@ def disconnect_app(endpoint: str, app_id: str) -> Flow[bool]:
     # A dot segment would be taken out of the path, and a server may read %2F as a slash: the DELETE would go
     # to something else than an app.
     if not app_id.strip(".") or len(app_id) > 256 or not app_id.isprintable() or set(app_id) & set("/\\"):
-        raise ConfigurationError("Put the id of an app, as the list of connected apps shows it: ic.apps()")
+        raise ConfigurationError("Put the id of an app, as the list of connected apps shows it.")
     url = f"{endpoint.rstrip('/')}/{quote(app_id, safe='')}/"
     response = yield request("DELETE", url, repeat=Repeat.IF_REFUSED)
     if response.status_code in {404, 410}:

@@ -71,7 +71,7 @@ def checked_base_url(base_url: str) -> str:
     if url is None or url.query:
         raise ConfigurationError(
             "The base URL must look like https://api.example.com (http only for this computer itself, such "
-            "as http://127.0.0.1:8000), without user name, query or fragment. Check IC_BASE_URL."
+            "as http://127.0.0.1:8000), without user name, query or fragment. Check IC_BASE_URL, or base_url."
         )
     return f"{url.scheme}://{url.netloc.lower()}{url.path}".rstrip("/")
 

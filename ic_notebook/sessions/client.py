@@ -54,7 +54,9 @@ def raise_for_status(response: httpx.Response) -> httpx.Response:
     )
     called = f"{response.request.method} {readable(response.request.url.path)}"
     answered = f"{called}: {status} {response.reason_phrase}".rstrip()
-    words = f"{answered}{': ' + reason.rstrip('.') if reason else ''}. {step}".rstrip()
+    why = (reason or "").rstrip(".")
+    told = why and why.casefold() != response.reason_phrase.casefold()
+    words = f"{answered}{': ' + why if told else ''}. {step}".rstrip()
     raise APIStatusError(words, response=response, reason=reason) from None
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from ic_notebook.background import background, reset_after_fork
+from ic_notebook.environment import in_notebook
 from ic_notebook.errors import APIError, ConfigurationError, ICNotebookError, SignInRequired
 from ic_notebook.oauth.connected_apps import disconnect_app, list_apps
 from ic_notebook.oauth.flow import Flow
@@ -29,12 +30,13 @@ from ic_notebook.sessions.status import (
     SessionState,
     Status,
 )
-from ic_notebook.sessions.token_source import StaticToken, StoredTokens, TokenSource
+from ic_notebook.sessions.token_source import ENDED, StaticToken, StoredTokens, TokenSource, refused_in
 from ic_notebook.transport import Transport
 
 T = TypeVar("T")
 
 ENVIRONMENT = "IC_ACCESS_TOKEN"
+FROM_ENVIRONMENT = "from the environment, not renewed here"
 
 
 class Session:
@@ -99,13 +101,21 @@ class Session:
     def status(self) -> Status:
         """How it stands, readable; no call is made for it."""
         information = self._client_information
+        here = "this kernel only" if in_notebook() else "this process only"
         return Status(
             connected=self._state is SessionState.CONNECTED,
             base_url=self.base_url,
-            kept="from the environment, not renewed here" if self.is_from_environment else "this kernel only",
+            kept=FROM_ENVIRONMENT if self.is_from_environment else here,
             since=self._since,
             registered_as=information.client_name if information else None,
+            problem=self._problem,
         )
+
+    @property
+    def _problem(self) -> str | None:
+        if self._state is not SessionState.ENDED:
+            return None
+        return refused_in(ENVIRONMENT) if self.is_from_environment else ENDED
 
     def __repr__(self) -> str:
         return f"<Session {self._state.value}, {self.base_url}>"

@@ -27,6 +27,7 @@ class Status:
         kept: where the token is, in words; None where there is none.
         since: when the person signed in, in UTC, or None.
         registered_as: the name in the list of connected apps, or None.
+        problem: why nobody is connected and what to do, where there is more to say than that; or None.
     """
 
     connected: bool
@@ -34,10 +35,12 @@ class Status:
     kept: str | None = None
     since: datetime | None = None
     registered_as: str | None = None
+    problem: str | None = None
 
     def __repr__(self) -> str:
         if not self.connected:
-            return f"Not connected to {self.base_url}. Run %load_ext ic_notebook, or ic_notebook.connect()."
+            next_step = self.problem or "Connect: %ic_connect in a notebook, ic_notebook.connect() elsewhere."
+            return f"Not connected to {self.base_url}. {next_step}"
         lines = [f"Connected to {self.base_url}", f"  kept           {self.kept}"]
         if self.since is not None:
             lines.append(f"  since          {self.since.astimezone():%d %b %Y, %H:%M}")

@@ -195,10 +195,13 @@ class StaticToken:
     def renew(self, stale: TokenSet) -> Renewal:  # noqa: ARG002 - it can't be renewed
         """Raises SignInRequired: nothing here can renew it."""
         self.on_end()
-        raise SignInRequired(
-            f"The service refused the token in {self._origin}. Put a valid token or API key there, or unset "
-            "it and connect."
-        )
+        raise SignInRequired(refused_in(self._origin))
+
+
+def refused_in(origin: str) -> str:
+    """What to do about a token that somebody else looks after, and that the service refused."""
+    next_step = "Put a valid token or API key there, or unset it and connect."
+    return f"The service refused the token in {origin}. {next_step}"
 
 
 def _settled(tokens: TokenSet) -> Renewal:

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
+from ic_notebook.jupyter.cells import CELLS, FIRST_CALL
+from ic_notebook.jupyter.view import BLOCKED_WAITING, INVITATION
+
 pytestmark = pytest.mark.browser
 
 JUPYTER = Path(importlib.util.find_spec("ic_notebook").origin).parent / "jupyter"
@@ -45,20 +48,7 @@ picture = Picture()
 picture
 """
 
-CELLS = [
-    {
-        "name": "first-call",
-        "title": "First call",
-        "code": 'ic.client().get("/public/v1/accounts/credits/").json()',
-    },
-    {"name": "apps", "title": "Connected apps", "code": "ic.apps()"},
-    {"name": "revoke", "title": "Revoke an app", "code": 'ic.revoke("")  # put the app\'s id'},
-    {
-        "name": "pandas",
-        "title": "Apps as a pandas table",
-        "code": "import pandas as pd\npd.DataFrame([vars(app) for app in ic.apps()])",
-    },
-]
+SHOWN_CELLS = [{"name": cell.name, "title": cell.title, "code": cell.code} for cell in CELLS]
 ROWS = [
     {
         "id": "a1",
@@ -80,7 +70,7 @@ ROWS = [
 IDLE = {
     "state": "idle",
     "title": "influencers.club",
-    "text": "Sign in once. Every cell of this notebook can then call the API.",
+    "text": INVITATION,
     "action": "Connect",
     "paste_hint": "http://127.0.0.1:…/callback?code=…",
 }
@@ -92,16 +82,16 @@ WAITING = {
     "title": "Approve in the other tab",
     "text": "This panel notices by itself, also while a cell is running.",
 }
-BLOCKED = {**WAITING, "blocked": True, "text": "The cell goes on by itself. To stop, interrupt the kernel."}
+BLOCKED = {**WAITING, "blocked": True, "text": BLOCKED_WAITING}
 PROBLEM = "This address belongs to another sign-in. Copy the address of the last page and paste it again."
-FINISHING = {"state": "finishing", "title": "Approved, finishing…", "text": "Getting the token."}
+FINISHING = {"state": "finishing", "title": "Approved, finishing…", "text": ""}
 CONNECTED = {
     "state": "connected",
     "title": "Connected",
     "text": "627.13 credits · this kernel only · since 10:42",
     "can_disconnect": True,
-    "next": 'ic.client().get("/public/v1/accounts/credits/")',
-    "cells": CELLS,
+    "next": FIRST_CALL,
+    "cells": SHOWN_CELLS,
 }
 FROM_ENVIRONMENT = {
     **CONNECTED,

@@ -41,8 +41,8 @@ def test_exactly_the_documented_magics_are_there(kernel):
             ["Show the Connect panel", "--wait", "--timeout TIMEOUT", "--base-url", "--discover", "--scope"],
         ),
         ("ic_disconnect", ["End this sign-in at the service"]),
-        ("ic_forget", ["Forget the sign-in here", "stays connected"]),
-        ("ic_revoke", ["Disconnect one app", "%ic_revoke APP_ID"]),
+        ("ic_forget", ["Forget the sign-in here", "stays connected", "%ic_disconnect"]),
+        ("ic_revoke", ["end the access of one app", "%ic_revoke APP_ID"]),
         ("ic_status", ["how the sign-in stands", "Makes no call"]),
     ],
 )

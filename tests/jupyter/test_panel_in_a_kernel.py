@@ -167,7 +167,7 @@ def test_disconnecting_ends_the_sign_in_at_the_service(kernel, sandbox):
     page = connect(kernel)
     page.say("disconnect")
     view = page.shows("ready")
-    assert view["text"] == "Sign in once. Every cell of this notebook can then call the API."
+    assert view["text"] == "Disconnected. The service confirmed it: no token of this app works any more."
     assert [v["busy"] for v in page.views if v.get("busy")] == ["Disconnecting…"]
     assert sandbox.store.apps() == []
     assert kernel.run("import ic_notebook as ic\nic.client()").error == [

@@ -345,7 +345,7 @@ async def test_an_answer_to_a_link_that_nobody_was_seen_to_open_counts(start):
 async def test_a_server_that_is_down_is_named(start, free_ports):
     (port,) = free_ports(1)
     attempt = start(base_url=f"http://127.0.0.1:{port}")
-    with pytest.raises(ServiceUnavailable, match=f"127.0.0.1:{port} cannot be reached"):
+    with pytest.raises(ServiceUnavailable, match=f"No connection to 127.0.0.1:{port}"):
         await attempt.run
 
     assert attempt.states == [S.PREPARING, S.FAILED]
@@ -386,10 +386,20 @@ async def test_an_answer_that_is_lost_does_not_send_the_code_again(start, turn, 
 async def test_a_code_that_the_server_does_not_know_fails_in_words(start, pasted):
     attempt = await start().reach()
     attempt.login.paste(pasted)
-    with pytest.raises(OAuthError, match="invalid_grant"):
+    with pytest.raises(OAuthError, match="paste the whole address of the last page") as caught:
         await attempt.run
 
+    assert caught.value.error == "invalid_grant"
     assert attempt.login.state is S.FAILED
+
+
+async def test_a_word_that_went_astray_is_no_code_and_can_be_pasted_over(start, paths):
+    attempt = await start().reach()
+    attempt.login.paste("done")
+
+    assert "There is no code in that" in attempt.login.problem
+    assert attempt.login.state is S.READY
+    assert paths() == ["register"]
 
 
 async def test_a_client_that_is_unknown_at_the_token_endpoint_is_registered_anew_next_time(

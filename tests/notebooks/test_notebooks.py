@@ -17,7 +17,7 @@ from ic_notebook.sandbox import RunningSandbox, SandboxSettings, serve_in_thread
 from tests.jupyter.kernels import clean_environment
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = sorted(FOLDER.rglob("*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 pytestmark = pytest.mark.kernel
 every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

@@ -144,4 +144,5 @@ def test_refusal_carries_its_parts_and_names_no_user_of_the_url() -> None:
         refused(answer(400, {"error": "invalid_x", "error_description": 5}), what="Doing it")
     error = refusal.value
     assert (error.error, error.error_description, error.status_code) == ("invalid_x", None, 400)
-    assert str(error) == "Doing it: api.example:8443 refused with invalid_x."
+    refusal_in_words = "Doing it: api.example:8443 refused with invalid_x."
+    assert str(error) == f"{refusal_in_words} Try again; if it stays so, tell the service's support."

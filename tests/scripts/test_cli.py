@@ -95,7 +95,7 @@ def test_nobody_signed_in_is_3_and_names_the_variable(capsys, command):
 
 def test_status_of_nobody_is_3_and_still_an_answer(capsys):
     assert exit_code("status") == 3
-    assert capsys.readouterr().out.startswith("Not connected to https://api-dashboard.influencers.club")
+    assert capsys.readouterr().out.startswith("Nobody is signed in here. Set IC_ACCESS_TOKEN")
     assert exit_code("status", "--json") == 3
     assert json.loads(capsys.readouterr().out) == {
         "connected": False,

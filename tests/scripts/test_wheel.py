@@ -101,4 +101,4 @@ sys.exit(main(["status"]))
         check=False,
     )
     assert done.returncode == 3, done.stderr
-    assert done.stdout.startswith("Not connected")
+    assert done.stdout.startswith("Nobody is signed in here")

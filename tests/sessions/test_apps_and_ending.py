@@ -99,7 +99,7 @@ def test_revoke_takes_an_id_with_white_space_or_as_a_number(new_sandbox):
 @pytest.mark.parametrize("app_id", ["", "  ", ".", "..", "../..", "x" * 300, "a\nb"])
 def test_an_id_that_cannot_be_one_is_refused_without_harm(sandbox, app_id):
     session = signed_in(sandbox)
-    with pytest.raises((ic.ConfigurationError, ic.APIError), match=r"ic\.apps"):
+    with pytest.raises((ic.ConfigurationError, ic.APIError), match="id"):
         session.revoke(app_id)
     assert not any(status < 300 for method, _, status in sandbox.requests if method == "DELETE")
 

@@ -134,7 +134,7 @@ def test_status_is_readable_and_makes_no_call(sandbox):
     first, *others = repr(status).splitlines()
     assert first == f"Connected to {sandbox.url}"
     assert [line.split()[0] for line in others] == ["kept", "since", "registered"]
-    assert "this kernel only" in repr(status)
+    assert "this process only" in repr(status)
     assert sandbox.requests == []
 
 
@@ -143,7 +143,8 @@ def test_status_after_the_end_says_how_to_connect(sandbox):
     session.forget()
     assert not session.status.connected
     assert repr(session.status) == (
-        f"Not connected to {sandbox.url}. Run %load_ext ic_notebook, or ic_notebook.connect()."
+        f"Not connected to {sandbox.url}. "
+        "Connect: %ic_connect in a notebook, ic_notebook.connect() elsewhere."
     )
 
 
