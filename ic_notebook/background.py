@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -206,25 +206,35 @@ class Background:
         loop.call_later(0.1 if tasks else 0.0, loop.stop)
 
 
-async def _daemon_getaddrinfo(host: Any, port: Any, **options: Any) -> Any:
-    """A name look-up on a daemon thread: one in the loop's executor can hold up an exit for ever."""
+async def in_daemon_thread(function: Callable[[], T], *, name: str = "ic_notebook-file") -> T:
+    """Run what blocks on a daemon thread of its own: one in the loop's executor can hold up an exit."""
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Any] = loop.create_future()
+    answer: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: Any, error: Exception | None) -> None:
-        if not answer.done():
-            answer.set_exception(error) if error else answer.set_result(result)
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(cast("T", result))
 
-    def look_up() -> None:
+    def run() -> None:
+        result, error = None, None
         try:
-            found, error = socket.getaddrinfo(host, port, **options), None
-        except Exception as failure:  # noqa: BLE001 - handed to whoever asked
-            found, error = [], failure
+            result = function()
+        except BaseException as failure:  # noqa: BLE001 - handed to whoever asked
+            error = failure
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, found, error)
+            loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=look_up, name="ic_notebook-dns", daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return await answer
+
+
+async def _daemon_getaddrinfo(host: Any, port: Any, **options: Any) -> Any:
+    """A name look-up that never holds up an exit."""
+    return await in_daemon_thread(lambda: socket.getaddrinfo(host, port, **options), name="ic_notebook-dns")
 
 
 class _Forks(Protocol):

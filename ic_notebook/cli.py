@@ -106,7 +106,7 @@ def _connect(arguments: argparse.Namespace) -> int:
         discover=arguments.discover,
         scope=arguments.scope,
     )
-    print(f"Connected to {session.base_url}: {session.credits():g} credits.")
+    print(f"Connected to {session.base_url}: {session.credits():,.2f} credits.")
     if not session.is_from_environment:
         print("This sign-in ends with this command, which keeps no token.", file=sys.stderr)
     return DONE

@@ -20,7 +20,7 @@ from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import Disconnected, SessionState, Status
-from ic_notebook.sign_in import SignIn, sign_in
+from ic_notebook.sign_in import SignIn, require_a_way_back, sign_in
 
 if TYPE_CHECKING:
     from ic_notebook.jupyter.panel import ConnectPanel
@@ -69,23 +69,23 @@ def connect(
     in_cell = open_url is None and environment.in_notebook()
     if in_cell:
         _display_panel(face)
-    attempt = face.begin()
     try:
-        if in_cell:
-            from ic_notebook.jupyter.blocking import wait_in_cell
+        with face.awaited(timeout=timeout) as attempt:
+            if in_cell:
+                from ic_notebook.jupyter.blocking import wait_in_cell
 
-            return wait_in_cell(face, attempt, timeout=timeout)
-        from ic_notebook.terminal import wait_in_terminal
+                return wait_in_cell(face, attempt, timeout=timeout)
+            from ic_notebook.terminal import wait_in_terminal
 
-        return wait_in_terminal(face, attempt, timeout=timeout, open_url=open_url)
+            return wait_in_terminal(face, attempt, timeout=timeout, open_url=open_url)
     except concurrent.futures.CancelledError:
         raise SignInCancelled("The sign-in was cancelled: this process is ending.") from None
     finally:
-        if not attempt.done():
-            face.cancel()
-            # Seen to its end, so that a connect() which follows begins another.
+        # Seen to its end, so that a connect() which follows begins another.
+        ending = face.ending
+        if ending is not None:
             with contextlib.suppress(Exception):
-                background().wait(attempt, timeout=_END_WITHIN)
+                background().wait(ending, timeout=_END_WITHIN)
 
 
 async def connect_async(
@@ -113,16 +113,16 @@ async def connect_async(
         _display_panel(face)
     elif open_url is None:
         raise NobodyThere("Outside a notebook, give connect_async(open_url=…), or call connect().")
-    attempt = face.begin()
-    approval = asyncio.wrap_future(attempt)
-    # Also where nobody awaits it any more: what it came to is then no news.
-    approval.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    approval: asyncio.Future[Session] | None = None
     try:
-        return await _approved(face, approval, open_url, timeout=timeout)
+        with face.awaited(timeout=timeout) as attempt:
+            approval = asyncio.wrap_future(attempt)
+            # Also where nobody awaits it any more: what it came to is then no news.
+            approval.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            return await _approved(face, approval, open_url, timeout=timeout)
     finally:
-        if not attempt.done():
-            face.cancel()
-        await asyncio.wait({approval}, timeout=_END_WITHIN)
+        if approval is not None and face.ending is not None:
+            await asyncio.wait({approval}, timeout=_END_WITHIN)
 
 
 def panel(*, base_url: str | None = None, discover: bool = False, scope: str | None = None) -> ConnectPanel:
@@ -266,12 +266,12 @@ async def _approved(
     """The session; wakes up often, since an interrupt of a kernel is heard only then."""
     deadline = time.monotonic() + timeout
     while not approval.done():
-        left = deadline - time.monotonic()
-        if left <= 0:
+        if face.gave_up(deadline):
             raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
         if open_url is not None and face.url is not None:
+            require_a_way_back(face)
             open_url(face.url)
             face.opened()
             open_url = None
-        await asyncio.wait({approval}, timeout=min(left, _TICK))
+        await asyncio.wait({approval}, timeout=_TICK)
     return approval.result()

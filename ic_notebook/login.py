@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import enum
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +33,8 @@ from ic_notebook.sessions.session import Session
 from ic_notebook.storage.clients import ClientStore
 from ic_notebook.transport import Transport
 
-USED_UP = (
-    "The code of this approval is not valid any more, or only a part of it was pasted. Connect again; if you "
-    "paste, paste the whole address of the last page."
-)
+USED_UP = "The code of this approval is not valid any more. Connect again."
+NO_CODE = "The service knows no such code. Copy the whole address of the last page and paste it."
 RELEASE_AFTER = 600.0
 """Seconds for which a prepared sign-in, or one that was opened, waits for a person."""
 PAGE_PATIENCE = 10.0
@@ -62,7 +60,8 @@ TRANSITIONS: dict[LoginState, frozenset[LoginState]] = {
     _S.PREPARING: frozenset({_S.READY, _S.FAILED}),
     _S.READY: frozenset({_S.WAITING, _S.FINISHING, _S.FAILED, _S.RELEASED}),
     _S.WAITING: frozenset({_S.FINISHING, _S.FAILED}),
-    _S.FINISHING: frozenset({_S.CONNECTED, _S.FAILED}),
+    # Back to waiting: what was pasted alone turned out to be no code; the right one is still unspent.
+    _S.FINISHING: frozenset({_S.CONNECTED, _S.FAILED, _S.WAITING}),
     _S.CONNECTED: frozenset(),
     _S.FAILED: frozenset(),
     _S.RELEASED: frozenset(),
@@ -108,12 +107,15 @@ class Login:
         self.problem: str | None = None
         self.notice: str | None = None
         self._on_change = on_change
-        self._answer: asyncio.Future[AuthorizationResponse] = asyncio.get_running_loop().create_future()
-        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._answer: asyncio.Future[AuthorizationResponse] = loop.create_future()
+        self._news: asyncio.Future[None] = loop.create_future()
+        self._patience = 0.0
         self._ended = asyncio.Event()
         self._closed = asyncio.Event()
         self._listener: Listener | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._works: Callable[[], Awaitable[None]] = _nothing
         self._cancelled = False
         self._failure: ICNotebookError | None = None
 
@@ -129,9 +131,11 @@ class Login:
             self._move(LoginState.PREPARING)
             self._listener = await Listener.open(self.respond, ports=self.options.ports)
             registrar, client = await self._prepare(self._listener)
-            response = await self._response()
-            self._move(LoginState.FINISHING)
-            session = await self._finish(registrar, client, response)
+            session = None
+            while session is None:
+                response = await self._response()
+                self._move(LoginState.FINISHING)
+                session = await self._finish(registrar, client, response)
             self._move(LoginState.CONNECTED)
         except ICNotebookError as error:
             self._fail(error)
@@ -150,8 +154,9 @@ class Login:
         return session
 
     async def linger(self) -> None:
-        """For a minute, tell a browser that comes late that this sign-in is over; then stop listening."""
+        """What is left to do: note that the registration works, and tell a late browser that this is over."""
         try:
+            await self._works()
             if self._listener is not None:
                 await asyncio.wait_for(self._closed.wait(), LINGER)
         except asyncio.TimeoutError:
@@ -168,8 +173,14 @@ class Login:
     def opened(self) -> None:
         """A person has opened the link."""
         if self.state is LoginState.READY:
-            self._opened.set_result(None)
             self._move(LoginState.WAITING)
+            self.wait_for(self.options.release_after)
+
+    def wait_for(self, seconds: float) -> None:
+        """Have patience with the person for so long from now, at least."""
+        self._patience = max(self._patience, asyncio.get_running_loop().time() + seconds)
+        if not self._news.done():
+            self._news.set_result(None)
 
     def cancel(self) -> None:
         """A person gives up; a code that is already on its way to the server is not called back."""
@@ -239,32 +250,39 @@ class Login:
         return registrar, client
 
     async def _response(self) -> AuthorizationResponse:
-        """The answer, by whichever way it comes; being prepared and being opened each have their time."""
-        patience = self.options.release_after
-        events: set[asyncio.Future[Any]] = {self._answer, self._opened}
-        await asyncio.wait(events, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        if self._opened.done() and not self._answer.done():
-            await asyncio.wait({self._answer}, timeout=patience)
-        if not self._answer.done():
-            raise SignInTimeout(f"Nobody approved within {patience / 60:.0f} minutes. Connect again.")
+        """The answer, by whichever way it comes, within the patience that there is with the person."""
+        self.wait_for(self.options.release_after)
+        while not self._answer.done():
+            left = self._patience - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise SignInTimeout("Nobody approved in time. Connect again.")
+            self._news = asyncio.get_running_loop().create_future()
+            events: set[asyncio.Future[Any]] = {self._answer, self._news}
+            await asyncio.wait(events, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         return await self._answer
 
     async def _finish(
         self, registrar: Registrar, client: ClientInformation, response: AuthorizationResponse
-    ) -> Session:
+    ) -> Session | None:
+        """The session; None where what was pasted alone was no code, and the wait goes on."""
         assert self.request is not None
         transport, now = self.options.transport, self.options.clock()
         try:
             tokens = await transport.drive(exchange_code(response, to=self.request, now=now))
         except OAuthError as refusal:
             if refusal.error in {"invalid_client", "unauthorized_client"}:
-                registrar.drop(client)
-            if refusal.error == "invalid_grant":
+                await registrar.drop(client)
+            if refusal.error != "invalid_grant":
+                raise
+            if response.state_checked:
                 raise OAuthError(
                     USED_UP, error=refusal.error, error_description=refusal.error_description
                 ) from None
-            raise
-        registrar.signed_in(client)
+            self._answer = asyncio.get_running_loop().create_future()
+            self.problem = NO_CODE
+            self._move(LoginState.WAITING)
+            return None
+        self._works = lambda: registrar.signed_in(client)
         return Session.signed_in(registrar.server, client, tokens, transport=transport)
 
     def _fail(self, error: ICNotebookError) -> None:
@@ -284,3 +302,7 @@ class Login:
 def own_fault(error: BaseException) -> ICNotebookError:
     """What a person is told of an exception not raised on purpose; its own words may hold anything."""
     return ICNotebookError(f"A fault of ic_notebook itself ({type(error).__name__}). Connect again.")
+
+
+async def _nothing() -> None:
+    """There is nothing to note of an attempt that came to nothing."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from ic_notebook.background import in_daemon_thread
 from ic_notebook.errors import (
     ConfigurationError,
     ICNotebookError,
@@ -66,7 +67,7 @@ class Registrar:
             ConfigurationError: the server registers nobody.
             OAuthError, UnexpectedAnswer, ServiceUnavailable: the registration failed.
         """
-        stored = self._stored()
+        stored = await in_daemon_thread(self._stored)
         if stored is None:
             return await self._register()
         # A server on this computer is one to develop against, which forgets its clients when it is restarted.
@@ -74,7 +75,7 @@ class Registrar:
         fresh = lasting and 0 <= self._clock() - stored.signed_in_at < ONE_DAY
         if fresh or not await self._is_unknown(stored.client):
             return stored.client
-        self.drop(stored.client)
+        await self.drop(stored.client)
         client = await self._register()
         if await self._is_unknown(client):
             self.notice = "The service may show an error page: it refused a check of this registration."
@@ -90,13 +91,15 @@ class Registrar:
             scope=client.scope,
         )
 
-    def signed_in(self, client: ClientInformation) -> None:
+    async def signed_in(self, client: ClientInformation) -> None:
         """Note that this client works."""
-        self._keep(lambda: self._store.signed_in(self.server.issuer, client.client_id, now=self._clock()))
+        await self._keep(
+            lambda: self._store.signed_in(self.server.issuer, client.client_id, now=self._clock())
+        )
 
-    def drop(self, client: ClientInformation) -> None:
+    async def drop(self, client: ClientInformation) -> None:
         """Forget a client that the server no longer knows."""
-        self._keep(lambda: self._store.drop(self.server.issuer, client.client_id))
+        await self._keep(lambda: self._store.drop(self.server.issuer, client.client_id))
 
     def _stored(self) -> StoredClient | None:
         for host in _HOSTS:
@@ -125,7 +128,7 @@ class Registrar:
             if isinstance(refusal, OAuthError) and refusal.error not in _REFUSES_A_URI:
                 raise
             client = await self._register_for(_HOSTS[1])
-        self._keep(lambda: self._store.save(self.server.issuer, client, now=self._clock()))
+        await self._keep(lambda: self._store.save(self.server.issuer, client, now=self._clock()))
         return client
 
     async def _register_for(self, host: str) -> ClientInformation:
@@ -141,10 +144,10 @@ class Registrar:
         )
         return await self._transport.drive(register(endpoint, metadata))
 
-    def _keep(self, change: Callable[[], None]) -> None:
+    async def _keep(self, change: Callable[[], None]) -> None:
         """A sign-in does not fail because its registration cannot be kept."""
         try:
-            change()
+            await in_daemon_thread(change)
         except StorageError as error:
             logger.warning("%s The next sign-in may register again.", error)
 

@@ -7,13 +7,15 @@ All methods may be called from any thread: they post to the background loop and 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ic_notebook.background import background, reset_after_fork
-from ic_notebook.errors import ConfigurationError, ICNotebookError, SignInCancelled
+from ic_notebook.errors import ConfigurationError, ICNotebookError, SignInCancelled, SignInError
 from ic_notebook.login import OVER, Login, LoginOptions, LoginState, own_fault
 from ic_notebook.sessions.current import CurrentSessions, current
 from ic_notebook.sessions.session import Session
@@ -51,8 +53,10 @@ class SignIn:
         self._sessions = sessions
         self._lock = threading.Lock()
         self._attempt: Attempt | None = None
+        self._ending: Attempt | None = None
         self._watchers: list[Callable[[], None]] = []
         self._viewers = 0
+        self._waiting = 0
         self._lingering: list[Login] = []
         self._credits_of: Session | None = None
         sessions.watch(self._session_changed)
@@ -97,6 +101,26 @@ class SignIn:
         attempt.add_done_callback(self._ended)
         return attempt
 
+    @contextlib.contextmanager
+    def awaited(self, *, timeout: float) -> Iterator[Attempt]:
+        """An attempt that somebody waits for, for `timeout` seconds; the last to give up cancels it."""
+        with self._lock:
+            self._waiting += 1
+        attempt = self.begin()
+        self._tell_login(lambda login: login.wait_for(timeout))
+        try:
+            yield attempt
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                last = not self._waiting
+            if last and not attempt.done():
+                self.cancel()
+
+    def gave_up(self, deadline: float) -> bool:
+        """Whether the time for the person is over; an approval that is being finished is seen to its end."""
+        return time.monotonic() >= deadline and self.phase is not LoginState.FINISHING
+
     def prepare(self) -> None:
         """A person comes near, or asks again: have a link ready for them."""
         if not self.connected:
@@ -110,8 +134,14 @@ class SignIn:
         """A person has pasted the answer."""
         self._tell_login(lambda login: login.paste(text))
 
+    @property
+    def ending(self) -> Attempt | None:
+        """The attempt that was cancelled and has not ended yet, or None."""
+        return self._ending if self._ending is not None and not self._ending.done() else None
+
     def cancel(self) -> None:
         """A person gives up."""
+        self._ending = self._attempt
         self._tell_login(lambda login: login.cancel())
 
     def viewed(self) -> None:
@@ -139,8 +169,8 @@ class SignIn:
     def after_fork(self) -> None:
         """In a forked child: the attempt, the listener and the faces are the parent's."""
         self._lock = threading.Lock()
-        self._attempt = self.login = None
-        self._watchers, self._viewers, self._lingering = [], 0, []
+        self._attempt = self._ending = self.login = None
+        self._watchers, self._viewers, self._waiting, self._lingering = [], 0, 0, []
 
     async def _run(self) -> Session:
         login = self.login = Login(self.options, on_change=self._login_changed)
@@ -165,7 +195,7 @@ class SignIn:
             if not isinstance(error, SignInCancelled) and login and login.state is not LoginState.RELEASED:
                 self.failure = error
         elif error is not None:
-            _log_fault("A sign-in ended by a fault of ic_notebook's own", error)
+            log_fault("A sign-in ended by a fault of ic_notebook's own", error)
             self.failure = own_fault(error)
         self._tell()
         # What failed before a link was there waits for a person; anything later gets a new link at once.
@@ -224,23 +254,48 @@ class SignIn:
                 callback()
             except Exception as error:  # noqa: BLE001, PERF203 - each face on its own
                 # A face that is broken or closed does not break the sign-in, nor the other faces.
-                _log_fault("A face of the sign-in could not show how it stands", error)
+                log_fault("A face of the sign-in could not show how it stands", error)
 
 
-def _log_fault(what: str, error: BaseException) -> None:
-    # Where it happened, without the exception's own words: they may quote a code or a token.
+def log_fault(what: str, error: BaseException) -> None:
+    """Log an exception that is a fault of our own: where it happened, without words that may quote a code."""
     where = "".join(traceback.format_tb(error.__traceback__))
     logger.error("%s (%s):\n%s", what, type(error).__name__, where)
 
 
-_lock = threading.Lock()
+class _Lock:
+    """Guards the table below; a forked child gets one of its own."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        reset_after_fork(self)
+
+    def after_fork(self) -> None:
+        self.lock = threading.Lock()
+
+
+_table = _Lock()
 _sign_ins: dict[tuple[str, bool, str | None], SignIn] = {}
 
 
 def sign_in(options: LoginOptions) -> SignIn:
     """The one SignIn of this process for these options."""
     key = (options.base_url, options.discover, options.scope)
-    with _lock:
+    with _table.lock:
         if key not in _sign_ins:
             _sign_ins[key] = SignIn(options)
         return _sign_ins[key]
+
+
+def require_a_way_back(sign_in: SignIn) -> None:
+    """For a face that takes no pasted answer.
+
+    Raises:
+        SignInError: no port could be listened on, so the answer could not arrive.
+    """
+    if sign_in.login is not None and not sign_in.login.listening:
+        ports = ", ".join(map(str, sign_in.options.ports))
+        raise SignInError(
+            f"Every port that the answer could come to is taken by other programs ({ports}). End one of "
+            "them, or connect in a notebook or terminal, where the answer can be pasted."
+        )

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from ic_notebook.environment import has_browser, has_terminal
 from ic_notebook.errors import SignInTimeout
 from ic_notebook.sessions.session import Session
-from ic_notebook.sign_in import Attempt, SignIn
+from ic_notebook.sign_in import Attempt, SignIn, require_a_way_back
 
 _TICK = 0.2
 
@@ -44,17 +44,17 @@ def wait_in_terminal(
     deadline = time.monotonic() + timeout
     with _changes(sign_in) as changed:
         while sign_in.url is None and not attempt.done():
-            _check(deadline, timeout)
+            _check(sign_in, deadline, timeout)
             changed.wait(_TICK)
             changed.clear()
         url = sign_in.url
         if url is not None:
-            _show(url, open_url)
+            _show(sign_in, url, open_url)
             sign_in.opened()
         pasted = _pasted_lines() if open_url is None and has_terminal() else iter(())
         shown: str | None = None
         while not attempt.done():
-            _check(deadline, timeout)
+            _check(sign_in, deadline, timeout)
             line = next(pasted, None)
             if line is None:
                 changed.wait(_TICK)
@@ -72,17 +72,24 @@ def wait_in_terminal(
     return attempt.result()
 
 
-def _show(url: str, open_url: Callable[[str], object] | None) -> None:
+def _show(sign_in: SignIn, url: str, open_url: Callable[[str], object] | None) -> None:
+    if open_url is not None or not has_terminal():
+        require_a_way_back(sign_in)
     if open_url is not None:
         open_url(url)
         return
-    opened = has_browser() and webbrowser.open(url)
-    where = "Your browser should show this page now" if opened else "Open this page in a browser"
+    browser = has_browser()
+    where = "Your browser shows this page" if browser else "Open this page in a browser"
     print(f"{where}, to connect to influencers.club:\n\n  {url}\n", file=sys.stderr)
+    if browser:
+        # On a thread: some browsers hold up whoever opens them until they are closed.
+        threading.Thread(target=webbrowser.open, args=(url,), name="ic_notebook-browser", daemon=True).start()
     if has_terminal():
+        listening = sign_in.login is not None and sign_in.login.listening
+        expected = "If the last page will not load" if listening else "The last page will not load"
         print(
-            "Waiting for your approval (Ctrl-C to stop). If the last page will not load, copy its address, "
-            "paste it here and press Enter.",
+            f"Waiting for your approval (Ctrl-C to stop). {expected}: copy its address, paste it here and "
+            "press Enter.",
             file=sys.stderr,
         )
 
@@ -97,8 +104,8 @@ def _changes(sign_in: SignIn) -> Iterator[threading.Event]:
         stop()
 
 
-def _check(deadline: float, timeout: float) -> None:
-    if time.monotonic() >= deadline:
+def _check(sign_in: SignIn, deadline: float, timeout: float) -> None:
+    if sign_in.gave_up(deadline):
         raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
 
 

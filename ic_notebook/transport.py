@@ -6,6 +6,7 @@ The only driver: all I/O runs on the background thread, which callers wait for o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import ssl
@@ -24,6 +25,7 @@ from ic_notebook.oauth.metadata import is_loopback
 
 T = TypeVar("T")
 
+USER_AGENT = "ic_notebook"
 TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
 MAX_ANSWER = 1_048_576
@@ -32,7 +34,7 @@ MAX_SENDS = 4
 MAX_WAIT = 20.0
 """Seconds spent waiting between repeats, in all; a longer `Retry-After` is the person's to wait for."""
 _LOST = {502, 503, 504}
-_NO_PROXY = ("127.0.0.1", "localhost", "[::1]")
+_OF_THE_CODING = {b"content-encoding", b"content-length"}
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -55,9 +57,27 @@ def _ssl_context(_file: str | None, _directory: str | None) -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def direct_to_loopback() -> dict[str, None]:
-    """Mounts for an httpx client that keep requests to this computer away from proxy variables."""
-    return {f"all://{host}": None for host in _NO_PROXY}
+@contextlib.contextmanager
+def usable_environment() -> Iterator[None]:
+    """While an httpx client is made.
+
+    Raises:
+        ConfigurationError: in place of what httpx makes of proxy variables that cannot be used.
+    """
+    try:
+        yield
+    except ICNotebookError:
+        raise
+    except (ImportError, httpx.InvalidURL, ValueError):
+        raise ConfigurationError(
+            "The proxy variables (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) cannot be used. Correct or "
+            'unset them; a SOCKS proxy needs: pip install "httpx[socks]".'
+        ) from None
+
+
+def uses_environment(host: str) -> bool:
+    """Whether proxy variables count for requests to this host: never for this computer itself."""
+    return not is_loopback(host)
 
 
 class Transport:
@@ -121,22 +141,15 @@ class Transport:
             return value
 
     def _client(self, host: str) -> httpx.AsyncClient:
-        try:
+        with usable_environment():
             return httpx.AsyncClient(
                 timeout=httpx.Timeout(self._timeout, connect=self._connect_timeout),
                 follow_redirects=False,
                 verify=ssl_context(),
                 transport=self._http,
-                trust_env=not is_loopback(host),
-                headers={"User-Agent": "ic_notebook", "Accept-Encoding": "gzip"},
+                trust_env=uses_environment(host),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
             )
-        except (ImportError, httpx.InvalidURL, ValueError) as failure:
-            if isinstance(failure, ICNotebookError):
-                raise
-            raise ConfigurationError(
-                "The proxy variables (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) cannot be used. Correct "
-                'or unset them; a SOCKS proxy needs: pip install "httpx[socks]".'
-            ) from None
 
     async def _send(
         self, client: httpx.AsyncClient, request: httpx.Request, auth: httpx.Auth | None
@@ -207,9 +220,8 @@ async def _once(client: httpx.AsyncClient, request: httpx.Request, auth: httpx.A
         raise UnexpectedAnswer(
             f"{request.url.host} answered with more than {MAX_ANSWER} bytes, which were not read."
         )
-    headers = [
-        (k, v) for k, v in response.headers.multi_items() if k not in {"content-encoding", "content-length"}
-    ]
+    # As bytes: a header may hold any, and must not spoil an answer that has already changed the server.
+    headers = [(k, v) for k, v in response.headers.raw if k.lower() not in _OF_THE_CODING]
     return httpx.Response(response.status_code, headers=headers, content=content, request=response.request)
 
 

@@ -27,10 +27,10 @@ def wait_in_cell(sign_in: SignIn, attempt: Attempt, *, timeout: float) -> Sessio
     try:
         while True:
             sign_in.block(blocked=True)
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if sign_in.gave_up(deadline):
                 raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
             try:
+                left = max(0.1, deadline - time.monotonic())
                 return background().wait(attempt, timeout=min(left, _TELL_EVERY))
             except TimeoutError:
                 if attempt.done():

@@ -15,8 +15,9 @@ import anywidget
 from ic_notebook.background import background
 from ic_notebook.errors import ICNotebookError
 from ic_notebook.jupyter.view import View, apps_view, view_of
+from ic_notebook.login import own_fault
 from ic_notebook.sessions.session import Session
-from ic_notebook.sign_in import SignIn
+from ic_notebook.sign_in import SignIn, log_fault
 
 _HERE = pathlib.Path(__file__).parent
 FALLBACK = (
@@ -98,7 +99,14 @@ class ConnectPanel(anywidget.AnyWidget):
     def _with_session(self, act: Callable[..., Any], *arguments: Any) -> None:
         session = self._sign_in.session
         if session is not None:
-            background().submit(act, session, *arguments)
+            background().submit(self._safely, act, session, *arguments)
+
+    async def _safely(self, act: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            await act(*arguments)
+        except Exception as error:  # noqa: BLE001 - nobody waits for it: it is shown and logged
+            log_fault("The panel could not do what it was asked", error)
+            self._show_apps({"problem": str(own_fault(error))})
 
     async def _load_apps(self, session: Session) -> None:
         self._show_apps({"loading": True})

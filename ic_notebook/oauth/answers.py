@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -71,9 +72,16 @@ def host_of(response: httpx.Response) -> str:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Seconds of a `Retry-After` in its number form (RFC 9110 §10.2.3), or None."""
+    """Seconds that a `Retry-After` asks to wait, as a number or a date (RFC 9110 §10.2.3), or None."""
     value = response.headers.get("retry-after", "").strip()
-    return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
+    if re.fullmatch(r"[0-9]{1,6}", value):
+        return float(value)
+    try:
+        # Both dates are the server's, so it does not matter how wrong our own clock is.
+        until, now = parsedate_to_datetime(value), parsedate_to_datetime(response.headers.get("date", ""))
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def refused(response: httpx.Response, *, what: str, secrets: Iterable[str] = ()) -> NoReturn:

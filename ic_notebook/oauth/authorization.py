@@ -92,9 +92,15 @@ class AuthorizationRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorizationResponse:
-    """A successful response: the code, to be sent to the token endpoint once."""
+    """A successful response: the code, to be sent to the token endpoint once.
+
+    Attributes:
+        code: the code.
+        state_checked: False for a code that a person pasted alone: whether it is one, the server will tell.
+    """
 
     code: Secret = field(repr=False)
+    state_checked: bool = True
 
     @classmethod
     def from_redirect(cls, query: str, *, to: AuthorizationRequest) -> AuthorizationResponse:
@@ -142,10 +148,10 @@ class AuthorizationResponse:
         parameters = re.match(r"(?:^|.*&)(?:code|state|error)=", text)
         if parameters and not re.fullmatch(r"code=[^&]*", text):
             return cls.from_redirect(text.lstrip("&").partition("#")[0], to=to)
-        code = visible(unquote(text.removeprefix("code=")))
-        if code is None or len(code) < MIN_CODE or several_words or _is_address(code, to):
+        code = visible(unquote(text.partition("#")[0].removeprefix("code=")))
+        if code is None or several_words or not _may_be_a_code(code, to):
             raise AuthorizationResponseError(f"There is no code in that. {_COPY}")
-        return cls(code=Secret(code))
+        return cls(code=Secret(code), state_checked=False)
 
 
 _COPY = "Copy the whole address of the last page, the one that would not load, and paste it."
@@ -209,9 +215,17 @@ def _check_address(address: str, to: AuthorizationRequest) -> None:
     raise AuthorizationResponseError(f"That address is not of this sign-in. {_COPY}")
 
 
-def _is_address(text: str, to: AuthorizationRequest) -> bool:
-    """Whether it is an address without a query: a page on the way there, not a code."""
-    return "://" in text or _is_at(text, to.redirect_uri)
+def _may_be_a_code(text: str, to: AuthorizationRequest) -> bool:
+    """Whether what was pasted alone can be a code: no address, no other parameter, no stray word."""
+    return (
+        len(text) >= MIN_CODE
+        and not same(text, to.state)
+        and "://" not in text
+        and "&" not in text
+        and not re.match(r"[A-Za-z_]+=[^=]", text)
+        and not re.match(r"[\w-]+(\.[\w-]+)+[/:]", text)
+        and not _is_at(text, to.redirect_uri)
+    )
 
 
 def _is_at(address: str, expected: str) -> bool:

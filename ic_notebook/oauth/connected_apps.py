@@ -91,14 +91,13 @@ def disconnect_app(endpoint: str, app_id: str) -> Flow[bool]:
 def own_app(apps: Iterable[ConnectedApp], *, client_id: str, client_name: str) -> ConnectedApp | None:
     """Which app this program is, or None where that cannot be told for sure.
 
-    By `client_id`; else, among apps without one, by a name that exactly one has. Never a guess.
+    By a `client_id` that exactly one has; else, among apps without one, by such a name. Never a guess.
     """
     listed = tuple(apps)
-    for app in listed:
-        if client_id and app.client_id == client_id:
-            return app
+    ours = [app for app in listed if client_id and app.client_id == client_id]
     named = [app for app in listed if app.client_id is None and app.name == client_name]
-    return named[0] if len(named) == 1 else None
+    found = ours or named
+    return found[0] if len(found) == 1 else None
 
 
 def parse_apps(response: httpx.Response) -> tuple[tuple[ConnectedApp, ...], str | None]:

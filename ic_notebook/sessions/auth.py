@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from ic_notebook.background import background
-from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, SignInRequired
+from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, ServiceUnavailable, SignInRequired
 from ic_notebook.oauth.tokens import TokenSet
 from ic_notebook.sessions.token_source import Renewal, TokenSource
 
@@ -51,7 +51,9 @@ class SessionAuth(httpx.Auth):
                     step = steps.send((yield step))
                     continue
                 try:
-                    tokens = background().wait(step)
+                    tokens = background().wait(step, timeout=_patience(request))
+                except TimeoutError:
+                    step = steps.throw(_too_slow(request))
                 except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
                     step = steps.throw(failure)
                 else:
@@ -69,7 +71,10 @@ class SessionAuth(httpx.Auth):
                     step = steps.send((yield step))
                     continue
                 try:
-                    tokens = await asyncio.shield(asyncio.wrap_future(step))
+                    waiting = asyncio.shield(asyncio.wrap_future(step))
+                    tokens = await asyncio.wait_for(waiting, _patience(request))
+                except (TimeoutError, asyncio.TimeoutError):
+                    step = steps.throw(_too_slow(request))
                 except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
                     step = steps.throw(failure)
                 else:
@@ -114,6 +119,20 @@ class SessionAuth(httpx.Auth):
         """Whether the token was: a 401 of an origin that a redirect led to has seen none."""
         assert isinstance(answer, httpx.Response)
         return answer.status_code == httpx.codes.UNAUTHORIZED and _origin(answer.request.url) == self._origin
+
+
+def _patience(request: httpx.Request) -> float | None:
+    """Seconds that the caller waits for an answer, and so for a renewal; None for ever."""
+    limits = request.extensions.get("timeout") or {}
+    seconds = limits.get("read")
+    return seconds if isinstance(seconds, (int, float)) else None
+
+
+def _too_slow(request: httpx.Request) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"Renewing the sign-in takes longer than this call's time limit of {_patience(request):g} s. It goes "
+        "on: send the call again."
+    )
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -10,7 +10,7 @@ import httpx
 from ic_notebook.errors import APIError
 from ic_notebook.oauth.answers import readable, reason_of
 from ic_notebook.sessions.auth import SessionAuth
-from ic_notebook.transport import CONNECT_TIMEOUT, TIMEOUT, direct_to_loopback, ssl_context
+from ic_notebook.transport import CONNECT_TIMEOUT, TIMEOUT, USER_AGENT, ssl_context, uses_environment
 
 _NEXT_STEP = {
     400: "Check what the call sends.",
@@ -81,8 +81,8 @@ def client_options(auth: SessionAuth, base_url: str, given: dict[str, Any]) -> d
     options: dict[str, Any] = {
         "base_url": base_url,
         "timeout": httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT),
-        "mounts": direct_to_loopback(),
-        "headers": {"Accept": "application/json"},
+        "trust_env": uses_environment(httpx.URL(base_url).host),
+        "headers": {"Accept": "application/json", "User-Agent": USER_AGENT},
     }
     if "verify" not in given:
         options["verify"] = ssl_context()

@@ -17,6 +17,7 @@ from ic_notebook.oauth.connected_apps import disconnect_app, list_apps
 from ic_notebook.oauth.flow import Flow
 from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.registration import ClientInformation
+from ic_notebook.oauth.revocation import revoke_tokens
 from ic_notebook.oauth.tokens import TokenSet
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.auth import SessionAuth
@@ -26,12 +27,14 @@ from ic_notebook.sessions.status import (
     ALREADY_ENDED,
     CONFIRMED,
     FORGOTTEN_ONLY,
+    NO_WAY_TO_REVOKE,
+    REVOKED,
     Disconnected,
     SessionState,
     Status,
 )
 from ic_notebook.sessions.token_source import ENDED, StaticToken, StoredTokens, TokenSource, refused_in
-from ic_notebook.transport import Transport
+from ic_notebook.transport import Transport, usable_environment
 
 T = TypeVar("T")
 
@@ -133,18 +136,27 @@ class Session:
         Returns:
             A client with this session's base URL and auth, 30 s time limit (10 s to connect). A status alone
             never raises; `raise_for_status()` raises an `APIError` that says why in one line.
+
+        Raises:
+            ConfigurationError: proxy variables that cannot be used.
         """
         if options:
-            return SessionClient(**client_options(self.auth, self.base_url, options))
-        with self._lock:
+            with usable_environment():
+                return SessionClient(**client_options(self.auth, self.base_url, options))
+        with self._lock, usable_environment():
             if self._shared_client is None or self._shared_client.is_closed:
                 self._shared_client = SessionClient(**client_options(self.auth, self.base_url, {}))
                 weakref.finalize(self, self._shared_client.close)
             return self._shared_client
 
     def async_client(self, **options: Any) -> httpx.AsyncClient:
-        """A new httpx.AsyncClient, signed in; the caller's to close, since its pool belongs to one loop."""
-        return AsyncSessionClient(**client_options(self.auth, self.base_url, options))
+        """A new httpx.AsyncClient, signed in; the caller's to close, since its pool belongs to one loop.
+
+        Raises:
+            ConfigurationError: proxy variables that cannot be used.
+        """
+        with usable_environment():
+            return AsyncSessionClient(**client_options(self.auth, self.base_url, options))
 
     def access_token(self) -> str:
         """A valid access token, renewed first where it is due: for tools that take nothing else.
@@ -235,13 +247,7 @@ class Session:
         """`disconnect` for a face, on the background loop."""
         self._must_be_ours()
         try:
-            own = (await self.load_apps()).own if self._server.connected_apps_endpoint else None
-            if own is None or own.id is None:
-                result = Disconnected(confirmed=False, message=FORGOTTEN_ONLY)
-            elif await self._call(disconnect_app(self._apps_endpoint(), own.id)):
-                result = Disconnected(confirmed=True, message=CONFIRMED)
-            else:
-                result = Disconnected(confirmed=False, message=ALREADY_ENDED)
+            result = await self._end_at_the_service()
         except SignInRequired:
             if self._state is SessionState.DISCONNECTED:
                 raise
@@ -258,6 +264,21 @@ class Session:
         """In a forked child: the parent's connections are not ours to use."""
         self._lock = threading.Lock()
         self._shared_client = None
+
+    async def _end_at_the_service(self) -> Disconnected:
+        if self._server.revocation_endpoint is not None:
+            await self._transport.drive(
+                revoke_tokens(self._server.revocation_endpoint, self._source.current())
+            )
+            return Disconnected(confirmed=True, message=REVOKED)
+        if self._server.connected_apps_endpoint is None:
+            return Disconnected(confirmed=False, message=NO_WAY_TO_REVOKE)
+        own = (await self.load_apps()).own
+        if own is None or own.id is None:
+            return Disconnected(confirmed=False, message=FORGOTTEN_ONLY)
+        if await self._call(disconnect_app(self._apps_endpoint(), own.id)):
+            return Disconnected(confirmed=True, message=CONFIRMED)
+        return Disconnected(confirmed=False, message=ALREADY_ENDED)
 
     async def _call(self, flow: Flow[T]) -> T:
         return await self._transport.drive(flow, auth=self.auth)

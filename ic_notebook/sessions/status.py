@@ -70,4 +70,8 @@ FORGOTTEN_ONLY = (
     "Forgotten here only: the service does not tell which of the connected apps this is, and nothing is "
     "disconnected on a guess. To end its access, disconnect it in the dashboard."
 )
+REVOKED = "Disconnected. The server confirmed that this sign-in is revoked."
+NO_WAY_TO_REVOKE = (
+    "Forgotten here only: this server announces no way to revoke a sign-in. Its tokens end in their own time."
+)
 ALREADY_ENDED = "This sign-in had already ended at the service; it is forgotten here too."

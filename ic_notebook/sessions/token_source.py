@@ -20,6 +20,10 @@ Renewal = concurrent.futures.Future[TokenSet]
 
 ENDED = "This sign-in has ended. It was disconnected in the dashboard or in another notebook. Connect again."
 NOBODY = "Nobody is signed in. Connect first: %load_ext ic_notebook, or ic_notebook.connect()."
+FORKED = (
+    "The sign-in has to be renewed, which only the process that signed in can do, not one forked from it. "
+    "Start the workers anew, or give them IC_ACCESS_TOKEN."
+)
 NOT_RENEWABLE = "The service refused the access token and gave none to renew it with. Connect again."
 REST = 10.0
 """Seconds for which a token that still lives is used as it is, once its renewal has failed."""
@@ -90,6 +94,7 @@ class StoredTokens:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._renewal: Renewal | None = None
+        self._forked = False
         self._why = NOBODY
         self._received = monotonic()
         self._rest_until = self._received
@@ -105,7 +110,7 @@ class StoredTokens:
 
     def due(self, tokens: TokenSet) -> bool:
         """Whether it is time to renew these, and there is something to renew them with."""
-        if tokens.refresh_token is None or not tokens.due(age=self._age(tokens)):
+        if tokens.refresh_token is None or self._forked or not tokens.due(age=self._age(tokens)):
             return False
         return self._monotonic() >= self._rest_until or self.expired(tokens)
 
@@ -119,6 +124,9 @@ class StoredTokens:
             tokens = self.current()
             if tokens.access_token != stale.access_token:
                 return _settled(tokens)
+            if self._forked:
+                # The refresh token is the parent's too: renewed here, it would be used up there.
+                raise SignInRequired(FORKED)
             if tokens.refresh_token is not None:
                 if self._renewal is None or self._renewal.done():
                     self._renewal = background().submit_to_finish(self._refresh, tokens)
@@ -133,9 +141,10 @@ class StoredTokens:
             self._storage.delete()
 
     def after_fork(self) -> None:
-        """In a forked child: the parent's lock and refresh are not ours."""
+        """In a forked child: the parent's lock, its refresh and its right to refresh are not ours."""
         self._lock = threading.Lock()
         self._renewal = None
+        self._forked = True
 
     async def _refresh(self, stale: TokenSet) -> TokenSet:
         try:

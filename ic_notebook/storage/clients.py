@@ -104,7 +104,10 @@ class ClientStore:
         with locked(self.path):
             document = self._read()
             changed = document | {"format": FORMAT, "clients": change(self._entries(document))}
-            write_atomically(self.path, json.dumps(changed, indent=2).encode())
+            content = json.dumps(changed).encode()
+            if len(content) > MAX_BYTES:
+                raise StorageError(f"{self.path} would grow beyond {MAX_BYTES} bytes. Move it away.")
+            write_atomically(self.path, content)
 
     def _read(self) -> dict[str, Any]:
         content = read_bytes(self.path, at_most=MAX_BYTES)

@@ -382,11 +382,23 @@ async def test_an_answer_that_is_lost_does_not_send_the_code_again(start, turn, 
     assert paths() == ["register", "token"]
 
 
-@pytest.mark.parametrize("pasted", ["made-up-code"])
-async def test_a_code_that_the_server_does_not_know_fails_in_words(start, pasted):
+async def test_a_pasted_code_that_the_server_does_not_know_can_be_pasted_over(start, until):
     attempt = await start().reach()
-    attempt.login.paste(pasted)
-    with pytest.raises(OAuthError, match="paste the whole address of the last page") as caught:
+    address = await attempt.address()
+    attempt.login.paste("made-up-code")
+    await until(lambda: attempt.login.problem)
+
+    assert "The service knows no such code" in attempt.login.problem
+    assert attempt.login.state is S.WAITING
+    attempt.login.paste(address)
+    await attempt.run
+    assert attempt.login.state is S.CONNECTED
+
+
+async def test_a_used_up_code_with_the_right_state_ends_the_attempt_in_words(start, turn, browser):
+    attempt = await start().reach()
+    attempt.login.paste(f"code=made-up-code&state={attempt.login.request.state}")
+    with pytest.raises(OAuthError, match=r"not valid any more. Connect again") as caught:
         await attempt.run
 
     assert caught.value.error == "invalid_grant"

@@ -52,7 +52,7 @@ async def test_a_stored_client_is_checked_after_a_day_without_a_sign_in(
 async def test_a_sign_in_puts_the_next_check_off(registrar, clock, server):
     client = await registrar().client()
     clock.now += ONE_DAY - 1
-    registrar().signed_in(client)
+    await registrar().signed_in(client)
     clock.now += ONE_DAY - 1
     await registrar().client()
 
@@ -228,8 +228,8 @@ class Broken(ClientStore):
 async def test_a_store_that_fails_costs_a_warning_and_no_sign_in(registrar, server, tmp_path, caplog):
     made = registrar(store=Broken(tmp_path / "clients.json", machine="here"))
     client = await made.client()
-    made.signed_in(client)
-    made.drop(client)
+    await made.signed_in(client)
+    await made.drop(client)
 
     assert client.client_id == "c1"
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import logging
 import os
+import socket
 import threading
 
 import httpx
@@ -16,6 +19,7 @@ from ic_notebook.errors import (
     ConfigurationError,
     SignInCancelled,
     SignInDeclined,
+    SignInError,
     SignInRequired,
     SignInTimeout,
 )
@@ -24,7 +28,7 @@ from ic_notebook.redirect.listener import Listener
 from ic_notebook.sandbox import Faults
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
-from ic_notebook.sign_in import MAX_LINGERING, SignIn, sign_in
+from ic_notebook.sign_in import MAX_LINGERING, SignIn, require_a_way_back, sign_in
 
 S = LoginState
 LONG = 15
@@ -520,3 +524,48 @@ def test_after_a_fork_nothing_hangs_and_the_child_begins_anew(face, eventually, 
 
     browser.answer(face.url)
     assert attempt.result(LONG).state is SessionState.CONNECTED
+
+
+# -- somebody waits
+
+
+def test_the_last_to_give_up_cancels_and_nobody_before(face, eventually):
+    with contextlib.ExitStack() as patient:
+        attempt = patient.enter_context(face.awaited(timeout=LONG))
+        with face.awaited(timeout=0.1) as same:
+            assert same is attempt
+        eventually(lambda: face.url)
+        assert not attempt.done()
+    with pytest.raises(SignInCancelled):
+        attempt.result(LONG)
+
+
+def test_somebody_who_waits_has_their_time_whatever_a_link_had_before(
+    options, sessions, quick_ends, eventually
+):
+    face = SignIn(dataclasses.replace(options, release_after=0.2), sessions=sessions)
+    with face.awaited(timeout=LONG) as attempt:
+        eventually(lambda: face.phase is S.READY)
+        background().run(asyncio.sleep, 0.5)
+        assert face.phase is S.READY
+        face.cancel()
+        assert isinstance(attempt.exception(LONG), SignInCancelled)
+
+
+def test_an_approval_that_is_being_finished_is_no_giving_up(face, monkeypatch):
+    monkeypatch.setattr(SignIn, "phase", S.FINISHING)
+    assert not face.gave_up(0.0)
+    monkeypatch.setattr(SignIn, "phase", S.WAITING)
+    assert face.gave_up(0.0)
+
+
+def test_where_no_port_listens_a_face_that_takes_no_paste_says_so(face, eventually):
+    sockets = [socket.create_server(("127.0.0.1", port)) for port in face.options.ports]
+    try:
+        face.begin()
+        eventually(lambda: face.url)
+        with pytest.raises(SignInError, match="taken by other programs"):
+            require_a_way_back(face)
+    finally:
+        for each in sockets:
+            each.close()

@@ -363,3 +363,9 @@ def test_app_without_a_client_id_is_not_taken_for_a_client_without_one() -> None
         own_app([ConnectedApp(id="1"), ConnectedApp(id="2", client_id="")], client_id="", client_name="x")
         is None
     )
+
+
+def test_two_apps_with_our_client_id_are_not_guessed_between() -> None:
+    listed = [ConnectedApp(id="1", client_id="c"), ConnectedApp(id="2", client_id="c")]
+    assert own_app(listed, client_id="c", client_name="n") is None
+    assert own_app(listed[:1], client_id="c", client_name="n") is listed[0]

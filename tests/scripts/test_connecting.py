@@ -219,7 +219,7 @@ def test_a_script_opens_the_browser_that_BROWSER_names_and_prints_the_link_to_st
     done = run("-c", script, home=tmp_path, IC_BASE_URL=sandbox.url, BROWSER=str(browser))
     assert done.returncode == 0, done.stderr
     assert done.stdout == "627.13\n"
-    assert "Your browser should show this page now" in done.stderr
+    assert "Your browser shows this page" in done.stderr
     assert f"{sandbox.url}/public/v1/oauth/authorize/?" in done.stderr
 
 

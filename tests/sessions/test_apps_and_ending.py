@@ -6,13 +6,20 @@ import dataclasses
 import time
 from datetime import datetime, timezone
 
+import httpx
 import pytest
 
 import ic_notebook as ic
 from ic_notebook.oauth.connected_apps import ConnectedApp
+from ic_notebook.oauth.metadata import ServerMetadata
+from ic_notebook.oauth.registration import ClientInformation
+from ic_notebook.oauth.secret import Secret
+from ic_notebook.oauth.tokens import TokenSet
 from ic_notebook.sandbox import Faults
 from ic_notebook.sessions.apps import ConnectedApps
+from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
+from ic_notebook.transport import Transport
 from tests.sessions.people import APPS, NAME, impatient, registered, seen, signed_in
 
 SHAPES = ["bare", "keyed", "paginated"]
@@ -226,3 +233,36 @@ def test_a_second_client_is_told_from_the_first_by_its_id(new_sandbox):
     one, two = signed_in(sandbox, client=first), signed_in(sandbox, client=second)
     assert one.disconnect().confirmed
     assert two.credits() == 627.13
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "confirmed", "words"),
+    [
+        ({"revocation_endpoint": "https://auth.example.com/revoke"}, True, "the server confirmed"),
+        ({}, False, "announces no way to revoke"),
+    ],
+)
+def test_disconnecting_from_a_discovered_server_revokes_where_that_is_announced(endpoints, confirmed, words):
+    asked: list[str] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, stream=httpx.ByteStream(b""))
+
+    metadata = ServerMetadata(
+        issuer="https://auth.example.com",
+        base_url="https://auth.example.com",
+        authorization_endpoint="https://auth.example.com/authorize",
+        token_endpoint="https://auth.example.com/token",
+        announced=True,
+        **endpoints,
+    )
+    client = ClientInformation(client_id="c", client_name=NAME, redirect_uris=())
+    tokens = TokenSet(access_token=Secret("a"), refresh_token=Secret("r"), client_id="c")
+    transport = Transport(http=httpx.MockTransport(server))
+    session = Session.signed_in(metadata, client, tokens, transport=transport)
+
+    ended = session.disconnect()
+    assert (ended.confirmed, words in ended.message.lower()) == (confirmed, True)
+    assert asked == (["/revoke"] if confirmed else [])
+    assert session.state is SessionState.DISCONNECTED

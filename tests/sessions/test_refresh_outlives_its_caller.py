@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import ic_notebook as ic
 from ic_notebook import background
 from tests.sessions.people import Caller, refreshes, seen, signed_in
 
@@ -159,22 +160,47 @@ told.client.get("/public/v1/accounts/credits/").raise_for_status()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-def test_a_forked_child_calls_and_renews_on_its_own(sandbox, tmp_path):
+def test_forked_children_call_but_leave_the_renewal_to_the_parent(sandbox, tmp_path):
     script = """
 import multiprocessing
 client = session.client()
-assert client.get("/public/v1/accounts/credits/").status_code == 200
-sys.stdin.readline()
-def child():
+def child(alive):
     assert ic.client() is not client
-    assert ic.client().get("/public/v1/accounts/credits/").status_code == 200
-    assert session.credits() == 627.13
-    assert session._source.current() is not first
+    try:
+        assert ic.client().get("/public/v1/accounts/credits/").status_code == 200
+        assert session.credits() == 627.13
+        assert alive
+    except ic.SignInRequired as error:
+        assert "only the process that signed in" in str(error)
+        assert not alive
     print("child", flush=True)
-process = multiprocessing.get_context("fork").Process(target=child)
-process.start()
-process.join(20)
-print(process.exitcode)
+def in_children(alive):
+    fork = multiprocessing.get_context("fork")
+    children = [fork.Process(target=child, args=(alive,)) for _ in range(3)]
+    for each in children: each.start()
+    for each in children: each.join(20)
+    assert [each.exitcode for each in children] == [0, 0, 0]
+sys.stdin.readline()
+in_children(alive=False)
+assert client.get("/public/v1/accounts/credits/").status_code == 200
+assert session._source.current() is not first
+in_children(alive=True)
+print("parent", flush=True)
 """
-    assert stale(script, sandbox, tmp_path, delay=0) == ["child", "0"]
+    assert stale(script, sandbox, tmp_path, delay=0) == [*["child"] * 6, "parent"]
     assert refreshes(sandbox) == 1
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_calls_own_time_limit_bounds_its_wait_for_a_refresh_which_goes_on(sandbox, kind):
+    session = stale_session(sandbox, delay=0.8)
+    first = session._source.current()
+    caller = Caller(session, kind, timeout=0.2)
+    with pytest.raises(ic.ServiceUnavailable, match="send the call again"):
+        await caller.get()
+    assert session._source.current() is first
+    patient = Caller(session, kind, timeout=20)
+    assert (await patient.get()).status_code == 200
+    assert refreshes(sandbox) == 1
+    await caller.close()
+    await patient.close()

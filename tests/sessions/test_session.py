@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 import ic_notebook as ic
+from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.sandbox import Faults
+from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
 from tests.sessions.people import CREDITS, TOKEN, Caller, Clock, impatient, refreshes, seen, signed_in
 
@@ -85,6 +87,32 @@ async def test_proxy_variables_are_ignored_for_this_computer(sandbox, caller, mo
     sandbox.store.end_access_tokens()
     assert (await caller(session).get()).status_code == 200
     assert await asyncio.to_thread(session.credits) == 627.13
+
+
+@pytest.mark.parametrize(
+    ("base_url", "ignored"),
+    [
+        ("http://127.0.0.1:9", True),
+        ("http://127.0.0.2:9", True),
+        ("http://localhost:9", True),
+        ("http://[0:0:0:0:0:0:0:1]:9", True),
+        ("https://api.example.com", False),
+    ],
+)
+def test_no_spelling_of_this_computer_sends_the_token_to_a_proxy(monkeypatch, base_url, ignored):
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    session = Session.from_environment(service_metadata(base_url), "key")
+    with session.client(timeout=1) as client, pytest.raises(httpx.ConnectError):
+        client.get("/")
+    assert client.trust_env is not ignored
+
+
+@pytest.mark.parametrize("kind", ["client", "async_client"])
+def test_proxy_variables_that_cannot_be_used_are_named(monkeypatch, kind):
+    monkeypatch.setenv("HTTPS_PROXY", "foo://nowhere")
+    session = Session.from_environment(service_metadata(), "key")
+    with pytest.raises(ic.ConfigurationError, match="HTTPS_PROXY"):
+        getattr(session, kind)()
 
 
 def test_access_token_gives_a_plain_token_that_works(sandbox):
