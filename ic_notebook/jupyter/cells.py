@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from ic_notebook.errors import ConfigurationError
 
-FIRST_CALL = (
-    'import ic_notebook as ic\n\nic.client().get("/public/v1/accounts/credits/").raise_for_status().json()'
-)
-"""The first call, which costs nothing."""
+NEXT = "import ic_notebook as ic; ic.apps()"
+"""What the panel names as the next step: one line that runs as it stands and costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,12 @@ class HelperCell:
 
 
 CELLS = (
-    HelperCell("first-call", "First call", FIRST_CALL),
+    HelperCell(
+        "first-call",
+        "First call",
+        "import ic_notebook as ic\n\n"
+        'ic.client().get("/public/v1/accounts/credits/").raise_for_status().json()',
+    ),
     HelperCell("apps", "Connected apps", "import ic_notebook as ic\n\nic.apps()"),
     HelperCell(
         "revoke",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ic_notebook.errors import ICNotebookError, ServiceUnavailable, SignInDeclined, SignInTimeout
-from ic_notebook.jupyter.cells import CELLS, FIRST_CALL
+from ic_notebook.jupyter.cells import CELLS, NEXT
 from ic_notebook.login import LoginState
 from ic_notebook.oauth.metadata import SERVICE, service_metadata
 from ic_notebook.sessions.apps import ConnectedApps, day
@@ -98,7 +98,7 @@ def _connected(sign_in: SignIn, session: Session) -> View:
     title = "Connected with IC_ACCESS_TOKEN" if session.is_from_environment else "Connected"
     return _picture("connected", title, " · ".join([*left, status.kept or "", *since])) | {
         "can_disconnect": not session.is_from_environment,
-        "next": FIRST_CALL,
+        "next": NEXT,
         "cells": [{"name": cell.name, "title": cell.title, "code": cell.code} for cell in CELLS],
     }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from ic_notebook.jupyter.cells import CELLS, FIRST_CALL
+from ic_notebook.jupyter.cells import CELLS, NEXT
 from ic_notebook.jupyter.view import BLOCKED_WAITING, INVITATION
 
 pytestmark = pytest.mark.browser
@@ -90,7 +90,7 @@ CONNECTED = {
     "title": "Connected",
     "text": "627.13 credits · this kernel only · since 10:42",
     "can_disconnect": True,
-    "next": FIRST_CALL,
+    "next": NEXT,
     "cells": SHOWN_CELLS,
 }
 FROM_ENVIRONMENT = {
@@ -382,7 +382,7 @@ def test_copying_works_where_the_page_has_no_clipboard_interface(bench, clipboar
     with clipboard.taken_away():
         bench.button("Copy Connected apps").click()
         bench.expect_focus(bench.button("Copied"))
-    assert clipboard.read() == "ic.apps()"
+    assert clipboard.read() == CELLS[1].code
     expect(bench.button("Copied")).to_have_count(0, timeout=4000)
     bench.expect_focus(bench.button("Copy Connected apps"))
 

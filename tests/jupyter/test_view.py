@@ -20,7 +20,7 @@ from ic_notebook.errors import (
     UnexpectedAnswer,
 )
 from ic_notebook.jupyter import panel as panel_module
-from ic_notebook.jupyter.cells import CELLS, FIRST_CALL, find_cell
+from ic_notebook.jupyter.cells import CELLS, NEXT, find_cell
 from ic_notebook.jupyter.panel import ConnectPanel
 from ic_notebook.jupyter.view import INVITATION, apps_view, view_of
 from ic_notebook.login import LoginState
@@ -211,7 +211,7 @@ def test_connected_tells_credits_where_the_token_is_and_since_when(credits_left,
     assert shown["state"] == "connected"
     assert shown["title"] == "Connected"
     assert shown["text"] == f"{words}this kernel only · since {NOON.astimezone():%H:%M}"
-    assert shown["next"] == FIRST_CALL
+    assert shown["next"] == NEXT
     assert shown["can_disconnect"] is True
     assert [cell["name"] for cell in shown["cells"]] == [cell.name for cell in CELLS]
 
