@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import io
 import logging
 from collections.abc import Callable, Iterator
@@ -25,6 +26,10 @@ from ic_notebook.oauth.tokens import TokenSet, exchange_code, refresh
 from ic_notebook.transport import Transport
 from tests.oauth.flows import authorization_request
 from tests.transport.servers import Exchange, Server, answer, cut, flood, garbage, hang_up, silent
+
+# IPython 8, the last for Python 3.10, has another name for it.
+_newer = "theme_name" in inspect.signature(ultratb.VerboseTB.__init__).parameters
+PLAIN: dict[str, Any] = {"theme_name": "nocolor"} if _newer else {"color_scheme": "NoColor"}
 
 Start = Callable[..., Server]
 CODE, STATE, VERIFIER = Secret("PLANTED-CODE"), Secret("PLANTED-STATE"), Secret("PLANTED-VERIFIER")
@@ -61,7 +66,7 @@ async def no_sleep(_seconds: float) -> None: ...
 def verbose(error: BaseException) -> str:
     """As IPython shows it under `%xmode Verbose`, the traceback's locals as well."""
     shown = io.StringIO()
-    handler = ultratb.VerboseTB(theme_name="nocolor", include_vars=True, long_header=True)
+    handler = ultratb.VerboseTB(include_vars=True, long_header=True, **PLAIN)
     shown.write("\n".join(handler.structured_traceback(type(error), error, error.__traceback__)))
     frame = error.__traceback__
     while frame is not None:
