@@ -12,7 +12,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 WITHIN = 30.0
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/public/v1/oauth/authorize/\?\S+")
@@ -101,21 +100,6 @@ class Terminal:
             octets = b""
         self.shown += octets.decode().replace("\r\n", "\n")
         return bool(octets)
-
-
-class _NotFollowed(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def approved_location(url: str) -> str:
-    """The last address of a browser on another computer: it can't be loaded there."""
-    try:
-        urllib.request.build_opener(urllib.request.ProxyHandler({}), _NotFollowed).open(url, timeout=10)
-    except urllib.error.HTTPError as redirect:
-        redirect.close()
-        return redirect.headers["Location"]
-    raise AssertionError("the sandbox did not approve by itself")
 
 
 def approve(url: str) -> str:

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.scripts.processes import ADDRESS, Terminal, approved_location
+from tests.scripts.processes import ADDRESS, Terminal
+from tests.sessions.people import approved_location
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is POSIX's")
 

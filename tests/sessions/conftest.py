@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import pytest
 
-from ic_notebook import connecting
-from ic_notebook.login import LoginOptions
 from ic_notebook.sandbox import RunningSandbox, SandboxSettings, serve_in_thread
 from ic_notebook.sessions.session import Session
-from tests.sessions.people import Caller, forget_everybody, free_ports
+from tests.sessions.people import Caller, nobody_else
 
 SETTINGS = SandboxSettings(auto_approve=True, rate_limit=0)
 
@@ -25,18 +22,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch) -> Iterator[None]:
-    """No variable, file or session of anybody else's."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    for name in ("IC_ACCESS_TOKEN", "IC_BASE_URL", "CI", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    # Ports of its own: other tests may hold the pool's for as long as a minute.
-    monkeypatch.setattr(connecting, "LoginOptions", partial(LoginOptions, ports=free_ports()))
-    forget_everybody()
-    yield
-    forget_everybody()
+    with nobody_else(tmp_path, monkeypatch):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
-from ic_notebook import sign_in
+from ic_notebook import connecting, sign_in
 from ic_notebook.background import background
+from ic_notebook.login import LoginOptions
 from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, register
@@ -152,6 +157,22 @@ def free_ports() -> tuple[int, ...]:
     for one in sockets:
         one.close()
     return ports
+
+
+@contextlib.contextmanager
+def nobody_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No variable, file or session of anybody else's."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    for name in ("IC_ACCESS_TOKEN", "IC_BASE_URL", "CI", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    # Ports of its own: other tests may hold the pool's for as long as a minute.
+    monkeypatch.setattr(connecting, "LoginOptions", partial(LoginOptions, ports=free_ports()))
+    forget_everybody()
+    yield
+    forget_everybody()
 
 
 def forget_everybody() -> None:
