@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ic_notebook.oauth.answers import refused
 from ic_notebook.oauth.flow import Flow, Repeat, request
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 
 
 def revoke_tokens(revocation_endpoint: str, tokens: TokenSet) -> Flow[None]:

@@ -1,9 +1,9 @@
-"""Token sets, and the two grants that give one (RFC 6749 §4.1.3, §5, §6; RFC 7636 §4.5)."""
+"""The two grants that give a token set (RFC 6749 §4.1.3, §5, §6; RFC 7636 §4.5)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Literal
 
 import httpx
@@ -14,41 +14,10 @@ from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationR
 from ic_notebook.oauth.flow import Flow, Repeat, request
 from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.secret import Secret
-
-LEEWAY = 60.0
-_TEN_YEARS = 315_360_000.0
+from ic_notebook.oauth.token_set import MAX_LIFETIME, TokenSet
 
 Encoding = Literal["form", "json"]
 """How a token request is written. RFC 6749 knows the form; the service takes JSON as well."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenSet:
-    """What a token endpoint gave (RFC 6749 §5.1).
-
-    Attributes:
-        access_token: the Bearer credential, opaque.
-        refresh_token: what renews it, or None.
-        lifetime: seconds from `obtained_at` until the access token ends, or None where it is not known.
-        obtained_at: seconds since the epoch, by this computer's clock.
-        scope: the granted scope, or None where the server named none.
-        client_id: the client that it was issued to.
-    """
-
-    access_token: Secret = field(repr=False)
-    refresh_token: Secret | None = field(default=None, repr=False)
-    lifetime: float | None = None
-    obtained_at: float = 0.0
-    scope: str | None = None
-    client_id: str = ""
-
-    def expired(self, *, age: float) -> bool:
-        """Whether it has ended, `age` seconds after it was obtained."""
-        return self.lifetime is not None and age >= self.lifetime
-
-    def due(self, *, age: float) -> bool:
-        """Whether it is time to renew it: a minute before its end, less for a short-lived one."""
-        return self.lifetime is not None and age >= self.lifetime - min(LEEWAY, self.lifetime / 10)
 
 
 def exchange_code(
@@ -89,7 +58,7 @@ def exchange_code(
             error="invalid_scope",
             status_code=answer.status_code,
         )
-    return tokens
+    return replace(tokens, issuer=to.server.issuer, signed_in_at=now)
 
 
 def refresh(
@@ -157,13 +126,15 @@ def parse_tokens(
     if token_type is not None and str(token_type).lower() != "bearer":
         raise UnexpectedAnswer(f"{what}: the answer has a token of another type than Bearer (RFC 6750).")
     scope = _scope(answer.get("scope"))
-    renewed_by = visible(answer.get("refresh_token")) or (previous.refresh_token if previous else None)
-    return TokenSet(
+    refresh_token = visible(answer.get("refresh_token"))
+    base = previous or TokenSet(access_token=Secret(access_token))
+    return replace(
+        base,
         access_token=Secret(access_token),
-        refresh_token=Secret(renewed_by) if renewed_by else None,
+        refresh_token=Secret(refresh_token) if refresh_token else base.refresh_token,
         lifetime=_seconds(answer.get("expires_in")),
         obtained_at=now,
-        scope=scope if scope is not None else (previous.scope if previous else None),
+        scope=scope if scope is not None else base.scope,
         client_id=client_id,
     )
 
@@ -184,4 +155,4 @@ def _seconds(value: Any) -> float | None:
         seconds = float(value)
     except (ValueError, OverflowError):
         return None
-    return min(seconds, _TEN_YEARS) if math.isfinite(seconds) and seconds > 0 else None
+    return min(seconds, MAX_LIFETIME) if math.isfinite(seconds) and seconds > 0 else None

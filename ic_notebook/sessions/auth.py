@@ -10,7 +10,7 @@ import httpx
 
 from ic_notebook.background import background
 from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, ServiceUnavailable, SignInRequired
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.token_source import Renewal, TokenSource
 
 Steps = Generator["httpx.Request | Renewal", "httpx.Response | TokenSet", None]

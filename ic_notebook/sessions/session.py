@@ -18,7 +18,7 @@ from ic_notebook.oauth.flow import Flow
 from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.oauth.revocation import revoke_tokens
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.auth import SessionAuth
 from ic_notebook.sessions.client import AsyncSessionClient, SessionClient, client_options

@@ -12,7 +12,8 @@ from ic_notebook.background import background, reset_after_fork
 from ic_notebook.errors import ICNotebookError, OAuthError, SignInRequired
 from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet, refresh
+from ic_notebook.oauth.token_set import TokenSet
+from ic_notebook.oauth.tokens import refresh
 from ic_notebook.storage.base import MemoryStorage, TokenStorage
 from ic_notebook.transport import Transport
 

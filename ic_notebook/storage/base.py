@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 
 
 class TokenStorage(Protocol):

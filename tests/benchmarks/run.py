@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.auth import SessionAuth
 from ic_notebook.sessions.token_source import StoredTokens
 

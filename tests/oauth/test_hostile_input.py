@@ -18,7 +18,8 @@ from ic_notebook.oauth.connected_apps import list_apps, parse_apps
 from ic_notebook.oauth.metadata import discover, parse_metadata, service_metadata
 from ic_notebook.oauth.registration import ClientMetadata, parse_registration
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet, parse_tokens
+from ic_notebook.oauth.token_set import TokenSet
+from ic_notebook.oauth.tokens import parse_tokens
 from tests.oauth.flows import authorization_request
 from tests.sizes import EXAMPLES
 

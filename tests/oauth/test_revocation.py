@@ -10,7 +10,7 @@ import pytest
 from ic_notebook.errors import OAuthError, ServiceUnavailable
 from ic_notebook.oauth.revocation import revoke_tokens
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 from tests.oauth.flows import answered, message_of, sent_by
 
 ENDPOINT = "https://auth.example.com/revoke"

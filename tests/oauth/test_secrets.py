@@ -21,7 +21,8 @@ from ic_notebook.oauth.authorization import AuthorizationResponse
 from ic_notebook.oauth.connected_apps import disconnect_app, list_apps
 from ic_notebook.oauth.registration import ClientMetadata, register
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet, exchange_code, refresh
+from ic_notebook.oauth.token_set import TokenSet
+from ic_notebook.oauth.tokens import exchange_code, refresh
 from tests.oauth.flows import SERVER, answered, authorization_request, message_of
 
 PLANTED = ("PLANTED-ACCESS", "PLANTED-REFRESH", "PLANTED-CODE/+", "PLANTED-STATE", "PLANTED-VERIFIER")

@@ -11,7 +11,8 @@ from ic_notebook.errors import ICNotebookError, OAuthError, ServiceUnavailable, 
 from ic_notebook.oauth.authorization import AuthorizationResponse
 from ic_notebook.oauth.flow import Flow, Repeat, repeat_of
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet, exchange_code, refresh
+from ic_notebook.oauth.token_set import TokenSet
+from ic_notebook.oauth.tokens import exchange_code, refresh
 from tests.oauth.flows import SERVER, answered, authorization_request, message_of, sent_by
 
 OLD = TokenSet(
@@ -88,12 +89,20 @@ def test_full_answer_gives_a_full_token_set() -> None:
         obtained_at=100.0,
         scope="all",
         client_id="client-1",
+        issuer=SERVER.issuer,
+        signed_in_at=100.0,
     )
 
 
 def test_access_token_alone_is_enough() -> None:
     tokens = exchanged({"access_token": "NEW-ACCESS"})
-    assert tokens == TokenSet(access_token=Secret("NEW-ACCESS"), obtained_at=100.0, client_id="client-1")
+    assert tokens == TokenSet(
+        access_token=Secret("NEW-ACCESS"),
+        obtained_at=100.0,
+        client_id="client-1",
+        issuer=SERVER.issuer,
+        signed_in_at=100.0,
+    )
     assert not tokens.expired(age=1e12)
     assert not tokens.due(age=1e12)
 

@@ -21,7 +21,8 @@ from ic_notebook.login import LoginOptions
 from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, register
-from ic_notebook.oauth.tokens import TokenSet, exchange_code
+from ic_notebook.oauth.token_set import TokenSet
+from ic_notebook.oauth.tokens import exchange_code
 from ic_notebook.sandbox import RunningSandbox
 from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session

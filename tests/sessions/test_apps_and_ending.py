@@ -14,7 +14,7 @@ from ic_notebook.oauth.connected_apps import ConnectedApp
 from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sandbox import Faults
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.session import Session

@@ -11,7 +11,7 @@ import pytest
 import ic_notebook as ic
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
 from ic_notebook.sessions.token_source import StoredTokens

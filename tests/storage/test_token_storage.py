@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet
+from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.storage.base import MemoryStorage, TokenStorage
 
 STORAGES: dict[str, Callable[[], TokenStorage]] = {"memory": MemoryStorage}

@@ -22,7 +22,8 @@ from ic_notebook.oauth.flow import Flow
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.registration import ClientMetadata, register
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet, exchange_code, refresh
+from ic_notebook.oauth.token_set import TokenSet
+from ic_notebook.oauth.tokens import exchange_code, refresh
 from ic_notebook.transport import Transport
 from tests.oauth.flows import authorization_request
 from tests.transport.servers import Exchange, Server, answer, cut, flood, garbage, hang_up, silent

@@ -24,7 +24,8 @@ from ic_notebook.oauth.flow import Flow, Repeat, request
 from ic_notebook.oauth.metadata import discover, service_metadata
 from ic_notebook.oauth.registration import ClientMetadata, register
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.oauth.tokens import TokenSet, exchange_code, refresh
+from ic_notebook.oauth.token_set import TokenSet
+from ic_notebook.oauth.tokens import exchange_code, refresh
 from ic_notebook.transport import MAX_ANSWER, MAX_SENDS, MAX_WAIT, Transport, ssl_context
 from tests.oauth.flows import authorization_request
 from tests.transport.servers import (
