@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ic_notebook.sandbox.app import create_app
+    from ic_notebook.sandbox.faults import Faults
     from ic_notebook.sandbox.middleware import RecordedRequest
     from ic_notebook.sandbox.serve import RunningSandbox, serve_in_thread
-    from ic_notebook.sandbox.settings import Faults, SandboxSettings
+    from ic_notebook.sandbox.settings import SandboxSettings
     from ic_notebook.sandbox.store import Store
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Faults": "settings",
+    "Faults": "faults",
     "RecordedRequest": "middleware",
     "RunningSandbox": "serve",
     "SandboxSettings": "settings",

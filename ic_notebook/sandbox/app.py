@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 _ROUTES = [
     Route(metadata.METADATA, oauth_endpoints.metadata, methods=["GET"]),
+    Route(metadata.OPENID_METADATA, oauth_endpoints.openid_metadata, methods=["GET"]),
     Route(metadata.REGISTER, oauth_endpoints.register, methods=["POST"]),
     Route(metadata.AUTHORIZE, oauth_endpoints.authorize, methods=["GET"]),
     Route(metadata.CONSENT + "{consent_id}", oauth_endpoints.show_consent, methods=["GET"]),
     Route(metadata.CONSENT + "{consent_id}", oauth_endpoints.answer_consent, methods=["POST"]),
     Route(metadata.TOKEN, oauth_endpoints.token, methods=["POST"]),
+    Route(metadata.REVOKE, oauth_endpoints.revoke, methods=["POST"]),
     Route(metadata.APPS, api.authenticated(api.list_apps), methods=["GET"]),
     Route(metadata.APPS + "{app_id}/", api.authenticated(api.delete_app), methods=["DELETE"]),
     Route(metadata.CREDITS, api.authenticated(api.credits_left), methods=["GET"]),

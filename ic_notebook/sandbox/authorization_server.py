@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from ic_notebook.sandbox.grants import AuthorizationCodeGrant, RefreshTokenGrant, RequiredS256
 from ic_notebook.sandbox.records import Client, Token
 from ic_notebook.sandbox.registration import RegistrationEndpoint
+from ic_notebook.sandbox.revocation import RevocationEndpoint
 from ic_notebook.sandbox.sign_ins import ACCESS, REFRESH
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class SandboxServer(AuthorizationServer):  # type: ignore[misc]
         self.register_grant(AuthorizationCodeGrant, [RequiredS256()])
         self.register_grant(RefreshTokenGrant)
         self.register_endpoint(RegistrationEndpoint(self))
+        self.register_endpoint(RevocationEndpoint(self))
         self.register_token_generator("default", self._make_tokens)
 
     @property
@@ -113,7 +115,7 @@ class SandboxServer(AuthorizationServer):  # type: ignore[misc]
         """Keep the new tokens of a sign-in, and end those that they replace."""
         source: Any = request.refresh_token or request.authorization_code
         self._end_replaced(source, client_id=request.client.client_id)
-        sign_ins = self.store.sign_ins
+        sign_ins, ledger = self.store.sign_ins, self.store.ledger
         record = Token(
             kind=ACCESS,
             family=source.family,
@@ -126,6 +128,12 @@ class SandboxServer(AuthorizationServer):  # type: ignore[misc]
         if "refresh_token" in token:
             refresh = replace(record, kind=REFRESH, scope=source.scope, expires_at=None)
             sign_ins.add_token(token["refresh_token"], refresh)
+        if isinstance(source, Token):
+            presented = request.form["refresh_token"]
+            rotation = self.settings.rotation
+            ledger.refreshed(token, family=source.family, refresh_token=presented, rotation=rotation)
+        else:
+            ledger.signed_in(token, family=source.family)
 
     def _end_replaced(self, source: Any, *, client_id: str) -> None:
         sign_ins, policy = self.store.sign_ins, self.settings.second_sign_in

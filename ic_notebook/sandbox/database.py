@@ -94,6 +94,21 @@ tokens = Table(
     Index("tokens_client", "client_id", "account"),
 )
 
+issues = Table(
+    "issues",
+    schema,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("family", String, nullable=False),
+    Column("access_token", String, nullable=False),
+    Column("refresh_token", String),
+    Column("refreshed_with", String),
+    Column("replaced", String),
+    Column("age", Float),
+    Index("issues_refresh_token", "refresh_token"),
+    Index("issues_refreshed_with", "refreshed_with"),
+)
+
 
 def hashed(secret: str) -> str:
     """What is kept of a token, code or secret: enough to know it again, not to use it."""

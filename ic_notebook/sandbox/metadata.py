@@ -17,7 +17,9 @@ TOKEN = f"{PREFIX}/oauth/token/"
 APPS = f"{PREFIX}/oauth/apps/"
 CREDITS = f"{PREFIX}/accounts/credits/"
 LANGUAGES = f"{PREFIX}/discovery/classifier/languages/"
+REVOKE = f"{PREFIX}/oauth/revoke/"
 METADATA = "/.well-known/oauth-authorization-server"
+OPENID_METADATA = "/.well-known/openid-configuration"
 CONSENT = "/consent/"
 
 
@@ -28,14 +30,19 @@ def server_metadata(origin: str, settings: SandboxSettings) -> dict[str, Any]:
         "issuer": origin,
         "authorization_endpoint": origin + AUTHORIZE,
         "token_endpoint": origin + TOKEN,
-        "registration_endpoint": origin + REGISTER,
-        "scopes_supported": [SCOPE],
         "response_types_supported": list(RESPONSE_TYPES),
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANT_TYPES),
         "token_endpoint_auth_methods_supported": methods,
         "code_challenge_methods_supported": ["S256"],
     }
+    if settings.registration:
+        metadata["registration_endpoint"] = origin + REGISTER
+    if settings.scopes_supported:
+        metadata["scopes_supported"] = [SCOPE]
+    if settings.revocation:
+        metadata["revocation_endpoint"] = origin + REVOKE
+        metadata["revocation_endpoint_auth_methods_supported"] = methods
     if settings.iss:
         metadata["authorization_response_iss_parameter_supported"] = True
     return metadata

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse
+
+from ic_notebook.sandbox.faults import Faults, Striking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from ic_notebook.sandbox.settings import Faults
-
 KEPT = 20_000
+NO_ANSWER = 0
+"""The recorded status of a request whose connection was closed without an answer."""
+ABORT = "abort"
+"""The name in a scope's state of what closes the request's connection at once."""
 
 
 class RecordedRequest(NamedTuple):
-    """One request as the server saw it; the query is not kept, it can hold a state."""
+    """One request as the server saw it; the query is not kept, it can hold a state.
+
+    ``status`` is 0 where the connection was closed without an answer.
+    """
 
     method: str
     path: str
@@ -26,7 +34,10 @@ class RecordedRequest(NamedTuple):
 
 
 class Recorder:
-    """Writes each request down before its answer leaves, and forbids caches to keep the answer."""
+    """Writes each request down before its answer leaves, and forbids caches to keep the answer.
+
+    A request that gets none has its connection closed.
+    """
 
     def __init__(self, app: ASGIApp, *, requests: list[RecordedRequest]) -> None:
         self._app = app
@@ -37,8 +48,12 @@ class Recorder:
             await self._app(scope, receive, send)
             return
 
+        answered = False
+
         async def recorded(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
                 MutableHeaders(scope=message)["cache-control"] = "no-store"
                 self._record(scope, message["status"])
             await send(message)
@@ -48,6 +63,9 @@ class Recorder:
         except Exception:
             self._record(scope, 500)
             raise
+        if not answered:
+            self._record(scope, NO_ANSWER)
+            await _drop(scope, receive)
 
     def _record(self, scope: Scope, status: int) -> None:
         self._requests.append(RecordedRequest(scope["method"], scope["path"], status))
@@ -56,42 +74,54 @@ class Recorder:
 
 
 class FaultInjector:
-    """Answers some requests with a 5xx HTML page, before or after they were carried out."""
+    """Lets some requests fail: with a 5xx HTML page, without any answer, or late."""
 
-    def __init__(self, app: ASGIApp, *, current_faults: Callable[[], Faults]) -> None:
+    def __init__(self, app: ASGIApp, *, current_faults: Callable[[], Faults | tuple[Faults, ...]]) -> None:
         self._app = app
         self._current_faults = current_faults
-        self._faults: Faults | None = None
-        self._left = 0
-        self._share = 0.0
+        self._in_force: object = None
+        self._striking: list[Striking] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        fault = self._fault(scope["path"]) if scope["type"] == "http" else None
+        if fault is None:
             await self._app(scope, receive, send)
-            return
-        faults = self._current_faults()
-        if not self._strikes(faults, scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        if faults.stage == "after":
+        elif fault.kind == "delayed":
+            await self._late(fault, scope, receive, send)
+        else:
+            if fault.stage == "after":
+                await self._app(scope, receive, _nobody)
+            if fault.kind == "status":
+                page = "<!doctype html><title>Server error</title><h1>Something went wrong</h1>"
+                await HTMLResponse(page, status_code=fault.status)(scope, receive, send)
 
-            async def lost(_message: Message) -> None:
-                """Nobody hears of the answer."""
+    async def _late(self, fault: Faults, scope: Scope, receive: Receive, send: Send) -> None:
+        async def held_back(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await asyncio.sleep(fault.delay)
+            await send(message)
 
-            await self._app(scope, receive, lost)
-        page = "<!doctype html><title>Server error</title><h1>Something went wrong</h1>"
-        await HTMLResponse(page, status_code=faults.status)(scope, receive, send)
+        if fault.stage == "before":
+            await asyncio.sleep(fault.delay)
+        await self._app(scope, receive, send if fault.stage == "before" else held_back)
 
-    def _strikes(self, faults: Faults, path: str) -> bool:
-        if faults is not self._faults:
-            self._faults, self._left, self._share = faults, faults.count, 0.0
-        if faults.paths and not path.startswith(faults.paths):
-            return False
-        if self._left:
-            self._left -= 1
-            return True
-        self._share += faults.fraction
-        if self._share >= 1 - 1e-9:
-            self._share -= 1
-            return True
-        return False
+    def _fault(self, path: str) -> Faults | None:
+        current = self._current_faults()
+        if current is not self._in_force:
+            self._in_force = current
+            each = (current,) if isinstance(current, Faults) else current
+            self._striking = [Striking(faults) for faults in each]
+        return next((striking.faults for striking in self._striking if striking.strikes(path)), None)
+
+
+async def _nobody(_message: Message) -> None:
+    """Nobody hears of the answer."""
+
+
+async def _drop(scope: Scope, receive: Receive) -> None:
+    abort = scope.get("state", {}).get(ABORT)
+    if abort is None:
+        raise ConnectionAbortedError("This server cannot close a connection without an answer.")
+    abort()
+    while (await receive())["type"] != "http.disconnect":
+        """What is left of the request's body comes first."""

@@ -1,24 +1,23 @@
-"""The endpoints of the authorization server: metadata, registration, authorization with consent, tokens."""
+"""The endpoints of the authorization server: metadata, registration, authorization, tokens, revocation."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 from authlib.oauth2.rfc7591 import InvalidClientMetadataError
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from ic_notebook.sandbox import pages
 from ic_notebook.sandbox.authorization_server import ParameterRequest, RegistrationRequest, SandboxServer
+from ic_notebook.sandbox.bodies import form, media_type, parse_json, revocation_parameters, token_parameters
 from ic_notebook.sandbox.metadata import CONSENT, server_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.requests import Request
 
 
@@ -34,14 +33,22 @@ def origin(request: Request) -> str:
 
 async def metadata(request: Request) -> Response:
     """RFC 8414 §3."""
+    _there_if(_server(request).settings.metadata == "oauth")
+    return JSONResponse(server_metadata(origin(request), _server(request).settings))
+
+
+async def openid_metadata(request: Request) -> Response:
+    """The same where OpenID Connect has it (Discovery §4, RFC 8414 §5)."""
+    _there_if(_server(request).settings.metadata == "openid")
     return JSONResponse(server_metadata(origin(request), _server(request).settings))
 
 
 async def register(request: Request) -> Response:
     """RFC 7591 §3."""
     server = _server(request)
+    _there_if(server.settings.registration)
     try:
-        body = _parse_json(await request.body(), pairs=dict)
+        body = parse_json(await request.body(), pairs=dict)
     except ValueError:
         body = None
     if not isinstance(body, dict):
@@ -98,16 +105,16 @@ async def answer_consent(request: Request) -> Response:
     if consent is None:
         return pages.consent_over()
     try:
-        form = dict(_form(await request.body()))
+        answer = dict(form(await request.body()))
     except InvalidRequestError:
-        form = {}
+        answer = {}
     # the page's Referrer-Policy makes browsers send "Origin: null", so Sec-Fetch-Site is what tells
     foreign = request.headers.get("sec-fetch-site", "same-origin") != "same-origin"
-    if foreign or form.get("decision") not in {"approve", "deny"}:
+    if foreign or answer.get("decision") not in {"approve", "deny"}:
         return pages.answer_refused()
-    if not server.store.sign_ins.take_consent(consent, csrf_token=form.get("csrf_token", "")):
+    if not server.store.sign_ins.take_consent(consent, csrf_token=answer.get("csrf_token", "")):
         return pages.answer_refused()
-    approved = form["decision"] == "approve"
+    approved = answer["decision"] == "approve"
     oauth_request = ParameterRequest("GET", consent.parameters.items())
     response = _finished(request, oauth_request, account=consent.account if approved else None)
     if response.headers.get("location"):
@@ -119,7 +126,7 @@ async def token(request: Request) -> Response:
     """RFC 6749 §3.2, by form or by JSON."""
     server = _server(request)
     try:
-        pairs = _token_parameters(request.headers.get("content-type", ""), await request.body())
+        pairs = token_parameters(media_type(request), await request.body())
     except InvalidRequestError as error:
         return _plain(server.handle_error_response(None, error))
     response = server.create_token_response(ParameterRequest("POST", pairs, headers=request.headers))
@@ -128,48 +135,21 @@ async def token(request: Request) -> Response:
     return _plain(response)
 
 
-def _token_parameters(content_type: str, body: bytes) -> list[tuple[str, str]]:
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/json":
-        pairs = _json_pairs(body)
-    elif kind == "application/x-www-form-urlencoded":
-        pairs = _form(body)
-    else:
-        raise InvalidRequestError("The body is neither a form nor JSON.")
-    names = [name for name, _value in pairs]
-    if len(names) != len(set(names)):
-        raise InvalidRequestError("A parameter is given more than once.")
-    if not dict(pairs).get("grant_type"):
-        raise InvalidRequestError("Missing grant_type.")
-    return pairs
-
-
-def _form(body: bytes) -> list[tuple[str, str]]:
+async def revoke(request: Request) -> Response:
+    """RFC 7009 §2."""
+    server = _server(request)
+    _there_if(server.settings.revocation)
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise InvalidRequestError("The body is not a form.") from None
+        pairs = revocation_parameters(media_type(request), await request.body())
+    except InvalidRequestError as error:
+        return _plain(server.handle_error_response(None, error))
+    oauth_request = ParameterRequest("POST", pairs, headers=request.headers)
+    return _plain(server.create_endpoint_response("revocation", oauth_request))
 
 
-def _json_pairs(body: bytes) -> list[tuple[str, str]]:
-    try:
-        pairs = _parse_json(body, pairs=tuple)
-    except ValueError:
-        raise InvalidRequestError("The body is not JSON.") from None
-    if not isinstance(pairs, tuple) or not all(isinstance(value, str) for _name, value in pairs):
-        raise InvalidRequestError("The body is not a JSON object of strings.")
-    return list(pairs)
-
-
-def _parse_json(body: bytes, *, pairs: Callable[[list[tuple[str, Any]]], Any]) -> Any:
-    """The JSON value, an object as ``pairs`` makes it; ValueError where it is none, or no real text."""
-    try:
-        value = json.loads(body, object_pairs_hook=pairs)
-        # a lone surrogate is JSON, but neither the database nor an answer can hold it
-        json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError:
-        raise ValueError("The JSON is nested too deeply.") from None
-    return value
+def _there_if(switched_on: bool) -> None:  # noqa: FBT001 - one condition
+    if not switched_on:
+        raise HTTPException(404)
 
 
 def _finished(request: Request, oauth_request: ParameterRequest, *, account: str | None) -> Response:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
+from ic_notebook.sandbox.fault_options import add_fault_options, count, faults_of
 from ic_notebook.sandbox.settings import (
     DEFAULT_ACCOUNT,
     OMITTABLE,
     AppListShape,
     DeleteStatus,
-    Faults,
-    FaultStage,
+    MetadataForm,
     RegistrationStatus,
     SandboxSettings,
     SecondSignIn,
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_sign_in_options(parser.add_argument_group("signing in"))
     _add_token_options(parser.add_argument_group("tokens"))
     _add_api_options(parser.add_argument_group("API"))
-    _add_fault_options(parser.add_argument_group("faults, for trying how a client takes them"))
+    add_fault_options(parser.add_argument_group("faults, for trying how a client takes them"))
 
 
 def _add_server_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--port", type=_count, default=0, metavar="N", help="port on 127.0.0.1 (default: 0, a free one)"
+        "--port", type=count, default=0, metavar="N", help="port on 127.0.0.1 (default: 0, a free one)"
     )
     group.add_argument(
         "--database", metavar="FILE", help="keep everything in this SQLite file (default: in memory)"
@@ -68,6 +68,17 @@ def _add_sign_in_options(group: argparse._ArgumentGroup) -> None:
         "--auto-approve", action="store_true", help="skip the consent page and approve at once"
     )
     group.add_argument(
+        "--metadata",
+        choices=get_args(MetadataForm),
+        default="oauth",
+        help="where the metadata is: the path of RFC 8414, the one of OpenID Connect, or nowhere "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--no-scopes-supported", action="store_true", help="the metadata does not name the scopes"
+    )
+    group.add_argument("--no-registration", action="store_true", help="no program can register")
+    group.add_argument(
         "--registration-status",
         type=int,
         default=201,
@@ -95,7 +106,7 @@ def _add_sign_in_options(group: argparse._ArgumentGroup) -> None:
 def _add_token_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--access-token-lifetime",
-        type=_count,
+        type=count,
         default=3600,
         metavar="SECONDS",
         help="life of an access token (default: %(default)s)",
@@ -123,6 +134,9 @@ def _add_token_options(group: argparse._ArgumentGroup) -> None:
         "(one a client lives), or ends its refresh token too (default: %(default)s)",
     )
     group.add_argument(
+        "--revocation", action="store_true", help="tokens can be revoked (RFC 7009), and the metadata says so"
+    )
+    group.add_argument(
         "--token-delay",
         type=float,
         default=0.0,
@@ -134,7 +148,7 @@ def _add_token_options(group: argparse._ArgumentGroup) -> None:
 def _add_api_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rate-limit",
-        type=_count,
+        type=count,
         default=300,
         metavar="PER_MINUTE",
         help="calls a minute per account, 0 for no limit (default: %(default)s)",
@@ -148,7 +162,7 @@ def _add_api_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--app-page-size",
-        type=_count,
+        type=count,
         default=10,
         metavar="N",
         help="apps on a page (default: %(default)s)",
@@ -160,43 +174,6 @@ def _add_api_options(group: argparse._ArgumentGroup) -> None:
         default=204,
         help="status of disconnecting an app (default: %(default)s)",
     )
-
-
-def _add_fault_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--fault-count", type=_count, default=0, metavar="N", help="the first N requests get a 5xx page"
-    )
-    group.add_argument(
-        "--fault-fraction",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="this share of all requests gets a 5xx page, such as 0.25 for every fourth",
-    )
-    group.add_argument(
-        "--fault-path",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="only requests whose path starts so; may be repeated (default: every path)",
-    )
-    group.add_argument(
-        "--fault-status", type=int, default=503, metavar="5XX", help="its status (default: %(default)s)"
-    )
-    group.add_argument(
-        "--fault-stage",
-        choices=get_args(FaultStage),
-        default="before",
-        help="before the request reached the server, or after: carried out, its answer lost "
-        "(default: %(default)s)",
-    )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return number
 
 
 def settings_of(args: argparse.Namespace) -> SandboxSettings:
@@ -213,6 +190,10 @@ def settings_of(args: argparse.Namespace) -> SandboxSettings:
         second_sign_in=args.second_sign_in,
         exact_loopback_port=args.exact_loopback_port,
         https_redirect_uris=not args.no_https_redirects,
+        registration=not args.no_registration,
+        metadata=args.metadata,
+        scopes_supported=not args.no_scopes_supported,
+        revocation=args.revocation,
         registration_status=args.registration_status,
         client_secret=args.client_secret,
         iss=args.iss,
@@ -224,11 +205,5 @@ def settings_of(args: argparse.Namespace) -> SandboxSettings:
         rate_limit=args.rate_limit,
         retry_after=not args.no_retry_after,
         token_delay=args.token_delay,
-        faults=Faults(
-            count=args.fault_count,
-            fraction=args.fault_fraction,
-            paths=tuple(args.fault_path),
-            status=args.fault_status,
-            stage=args.fault_stage,
-        ),
+        faults=faults_of(args),
     )

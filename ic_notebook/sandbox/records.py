@@ -123,6 +123,25 @@ class Token:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refresh:
+    """A refresh that succeeded; its tokens are named by their hashes.
+
+    Attributes:
+        at: Seconds since the epoch.
+        family: The sign-in.
+        refresh_token: The token that was presented.
+        access_token: The access token that it was asked for in place of.
+        age: How many seconds old that one was.
+    """
+
+    at: float
+    family: str
+    refresh_token: str
+    access_token: str
+    age: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class App:
     """An app that an account has authorized: one per account and client."""
 

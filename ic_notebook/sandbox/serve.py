@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
@@ -11,8 +12,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ic_notebook.sandbox.app import create_app
+from ic_notebook.sandbox.middleware import ABORT
 from ic_notebook.sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
@@ -27,13 +30,21 @@ HOST = "127.0.0.1"
 STOP_WITHIN = 5.0
 
 
+class _Protocol(H11Protocol):
+    """HTTP/1.1 whose requests can have their connection closed without an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, ABORT: transport.abort}
+
+
 class _Server(uvicorn.Server):
     """Uvicorn that tells when it answers, and whose end by a signal is an ordinary one."""
 
     def __init__(self, app: Starlette, *, on_ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=_Protocol,
             loop="asyncio",
             ws="none",
             lifespan="off",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from ic_notebook.sandbox.faults import Faults, one_of
+
 AppListShape = Literal["bare", "keyed", "paginated"]
 DeleteStatus = Literal[200, 202, 204]
-FaultStage = Literal["before", "after"]
+MetadataForm = Literal["oauth", "openid", "none"]
 RegistrationStatus = Literal[200, 201]
 SecondSignIn = Literal["keeps", "ends-access", "ends-all"]
 
@@ -24,32 +26,6 @@ OMITTABLE = frozenset(
 ``expires_in``, ``refresh_token`` and ``scope`` of a token answer; ``metadata``, the echo of a registration;
 ``id``, ``client_id``, ``name``, ``created_at`` and ``scopes`` of an app in the list.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faults:
-    """Requests that get a 5xx HTML page instead of their answer.
-
-    Attributes:
-        count: The next so many requests, counted from the moment these settings took effect.
-        fraction: This share of all requests, evenly spread (0.25: every fourth), beside ``count``.
-        paths: Only requests whose path starts with one of these; none named: every path.
-        status: The status they get, 500 to 599.
-        stage: ``before`` the request reached the server, or ``after`` it was carried out and its answer lost.
-    """
-
-    count: int = 0
-    fraction: float = 0.0
-    paths: tuple[str, ...] = ()
-    status: int = 503
-    stage: FaultStage = "before"
-
-    def __post_init__(self) -> None:
-        if self.count < 0 or not 0 <= self.fraction <= 1:
-            raise ValueError("A fault count is not negative and a fraction lies between 0 and 1.")
-        if not 500 <= self.status <= 599:
-            raise ValueError("A fault has a status from 500 to 599.")
-        _one_of("stage", self.stage, get_args(FaultStage))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +48,11 @@ class SandboxSettings:
             (the first one's refresh token too).
         exact_loopback_port: The port of a loopback redirect URI must be the registered one.
         https_redirect_uris: Registration takes https redirect URIs.
+        registration: Clients may register (RFC 7591); else that endpoint is unknown and not announced.
+        metadata: Where the metadata is: the path of RFC 8414 (``oauth``), the one of OpenID Connect Discovery
+            (``openid``), or nowhere (``none``).
+        scopes_supported: The metadata names the scopes.
+        revocation: Tokens can be revoked by RFC 7009, and the metadata says so.
         registration_status: Status of a successful registration.
         client_secret: Registration answers with a ``client_secret`` as well.
         iss: Authorization responses carry ``iss`` (RFC 9207) and the metadata says so.
@@ -83,7 +64,7 @@ class SandboxSettings:
         rate_limit: Authenticated calls a minute per account; 0: no limit.
         retry_after: A 429 carries ``Retry-After``.
         token_delay: The token endpoint holds its finished answer back so long.
-        faults: Requests answered with a 5xx HTML page.
+        faults: Requests that fail; of several kinds, the first that strikes.
     """
 
     account: str = DEFAULT_ACCOUNT
@@ -99,6 +80,10 @@ class SandboxSettings:
     second_sign_in: SecondSignIn = "keeps"
     exact_loopback_port: bool = False
     https_redirect_uris: bool = True
+    registration: bool = True
+    metadata: MetadataForm = "oauth"
+    scopes_supported: bool = True
+    revocation: bool = False
     registration_status: RegistrationStatus = 201
     client_secret: bool = False
     iss: bool = False
@@ -110,15 +95,16 @@ class SandboxSettings:
     rate_limit: int = 300
     retry_after: bool = True
     token_delay: float = 0.0
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults | tuple[Faults, ...] = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
-        _one_of("second_sign_in", self.second_sign_in, get_args(SecondSignIn))
-        _one_of("registration_status", self.registration_status, get_args(RegistrationStatus))
-        _one_of("app_list", self.app_list, get_args(AppListShape))
-        _one_of("delete_status", self.delete_status, get_args(DeleteStatus))
+        one_of("second_sign_in", self.second_sign_in, get_args(SecondSignIn))
+        one_of("metadata", self.metadata, get_args(MetadataForm))
+        one_of("registration_status", self.registration_status, get_args(RegistrationStatus))
+        one_of("app_list", self.app_list, get_args(AppListShape))
+        one_of("delete_status", self.delete_status, get_args(DeleteStatus))
         for name in sorted(self.without):
-            _one_of("without", name, sorted(OMITTABLE))
+            one_of("without", name, sorted(OMITTABLE))
         for name in ("access_token_lifetime", "code_lifetime", "consent_lifetime", "app_page_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1.")
@@ -127,9 +113,3 @@ class SandboxSettings:
                 raise ValueError(f"{name} is not negative.")
         if not self.account:
             raise ValueError("account is not empty.")
-
-
-def _one_of(name: str, value: object, choices: object) -> None:
-    assert isinstance(choices, (tuple, list))
-    if value not in choices:
-        raise ValueError(f"{name} is one of {', '.join(map(str, choices))}, not {value!r}.")

@@ -118,6 +118,11 @@ class SignIns:
         with self._database.transaction() as connection:
             connection.execute(unused.values(used_at=self._database.now()))
 
+    def end_token(self, token: str) -> None:
+        """End one token."""
+        with self._database.transaction() as connection:
+            connection.execute(update(tokens).where(tokens.c.hash == hashed(token)).values(ended=True))
+
     def end(
         self,
         *,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, select
 
 from ic_notebook.sandbox.database import Database, apps, clients, hashed
-from ic_notebook.sandbox.records import App, Client, Token
+from ic_notebook.sandbox.ledger import Ledger
+from ic_notebook.sandbox.records import App, Client, Refresh, Token
 from ic_notebook.sandbox.settings import DEFAULT_ACCOUNT, SCOPE
 from ic_notebook.sandbox.sign_ins import ACCESS, REFRESH, SignIns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class Store:
@@ -29,6 +30,7 @@ class Store:
         self._database = Database(database, clock=clock)
         self._account = account
         self.sign_ins = SignIns(self._database)
+        self.ledger = Ledger(self._database)
 
     def now(self) -> float:
         """Seconds since the epoch by the sandbox's clock."""
@@ -66,6 +68,27 @@ class Store:
         """The ids of all registered clients, oldest first."""
         with self._database.transaction() as connection:
             return list(connection.scalars(select(clients.c.client_id).order_by(clients.c.issued_at)))
+
+    def seed_client(
+        self,
+        redirect_uris: Sequence[str],
+        *,
+        name: str = "A client made by hand",
+        scope: str = SCOPE,
+        client_id: str | None = None,
+    ) -> str:
+        """Register a public client as an administrator does where nobody can register by program; its id."""
+        client_id = client_id or secrets.token_urlsafe(16)
+        metadata = {
+            "client_name": name,
+            "redirect_uris": list(redirect_uris),
+            "grant_types": ["authorization_code", "refresh_token"],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+            "scope": scope,
+        }
+        self.add_client(client_id, metadata=metadata, secret=None)
+        return client_id
 
     def end_client(self, client_id: str) -> None:
         """Let a client be unknown from now on, and end its codes, tokens and apps."""
@@ -147,6 +170,10 @@ class Store:
     def end_refresh_tokens(self, client_id: str | None = None) -> None:
         """End the refresh tokens of a client, or all. Access tokens live on."""
         self.sign_ins.end(kinds=(REFRESH,), client_id=client_id)
+
+    def refreshes(self) -> list[Refresh]:
+        """Every refresh that succeeded, oldest first: who counts ``access_token`` learns of a second one."""
+        return self.ledger.refreshes()
 
     def _add_app(
         self, *, name: str, client_id: str, account: str, scope: str, created: float | None = None

@@ -1,15 +1,19 @@
-"""5xx as HTML, and the record of requests."""
+"""Answers that are a 5xx page, late or lost, and the record of requests."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from itertools import pairwise
 
+import httpx
 import pytest
 
-from ic_notebook.sandbox import Faults
+from ic_notebook.sandbox import Faults, SandboxSettings, serve_in_thread
 
 pytestmark = pytest.mark.anyio
 
+APPS = "/public/v1/oauth/apps/"
 CREDITS = "/public/v1/accounts/credits/"
 TOKEN = "/public/v1/oauth/token/"
 
@@ -87,3 +91,101 @@ async def test_a_defect_is_recorded_as_500(sandbox, monkeypatch):
     with pytest.raises(AttributeError):
         await sandbox.call(token)
     assert sandbox.app.state.requests[-1].status == 500
+
+
+# -- kinds of fault, on a real connection
+
+
+@pytest.fixture
+def served():
+    with (
+        serve_in_thread(SandboxSettings(rate_limit=0)) as sandbox,
+        httpx.Client(base_url=sandbox.url, trust_env=False) as http,
+    ):
+        http.headers["Authorization"] = f"Bearer {sandbox.store.issue_token()}"
+        yield sandbox, http
+
+
+@pytest.mark.parametrize("stage", ["before", "after"])
+async def test_a_connection_can_be_closed_without_an_answer(served, stage):
+    sandbox, http = served
+    app_id = sandbox.store.seed_app("Another")
+    sandbox.settings = replace(sandbox.settings, faults=Faults(kind="dropped", count=1, stage=stage))
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        http.delete(f"{APPS}{app_id}/")
+
+    assert sandbox.requests == [("DELETE", f"{APPS}{app_id}/", 0)]
+    assert len(sandbox.store.apps()) == (1 if stage == "before" else 0)
+    assert http.get(CREDITS).status_code == 200
+
+
+async def test_a_dropped_upload_is_dropped_too(served):
+    sandbox, http = served
+    sandbox.settings = replace(sandbox.settings, faults=Faults(kind="dropped", count=1, paths=(TOKEN,)))
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)):
+        http.post(TOKEN, content=b"x" * 1_000_000)
+
+    assert http.get(CREDITS).status_code == 200
+
+
+@pytest.mark.parametrize(("stage", "carried_out"), [("before", False), ("after", True)])
+async def test_an_answer_can_come_late(served, stage, carried_out):
+    sandbox, http = served
+    app_id = sandbox.store.seed_app("Another")
+    sandbox.settings = replace(
+        sandbox.settings, faults=Faults(kind="delayed", delay=30.0, count=1, stage=stage)
+    )
+    with pytest.raises(httpx.ReadTimeout):
+        http.delete(f"{APPS}{app_id}/", timeout=0.3)
+    assert (sandbox.store.apps() == []) is carried_out
+
+    sandbox.settings = replace(
+        sandbox.settings, faults=Faults(kind="delayed", delay=0.1, count=1, stage=stage)
+    )
+    began = time.monotonic()
+    assert http.get(CREDITS).status_code == 200
+    assert time.monotonic() - began >= 0.1
+
+
+async def test_a_drop_where_no_connection_can_be_closed_is_an_error(open_sandbox):
+    sandbox = open_sandbox(faults=Faults(kind="dropped", count=1))
+    with pytest.raises(ConnectionAbortedError):
+        await sandbox.call(sandbox.store.issue_token())
+
+
+# -- several at once, and by chance
+
+
+async def test_of_several_faults_the_first_that_strikes_is_the_one(open_sandbox):
+    sandbox = open_sandbox(
+        faults=(
+            Faults(count=1, status=500),
+            Faults(fraction=0.5, status=502),
+            Faults(count=1, status=503),
+        )
+    )
+    token = sandbox.store.issue_token()
+    statuses = [(await sandbox.call(token)).status_code for _ in range(6)]
+    assert statuses == [500, 503, 502, 200, 502, 200]
+
+
+async def test_no_faults_are_an_empty_tuple(open_sandbox):
+    sandbox = open_sandbox(faults=())
+    assert await sandbox.alive(sandbox.store.issue_token())
+
+
+async def statuses_of(sandbox, faults, *, calls):
+    sandbox.settings = replace(sandbox.settings, rate_limit=0, faults=faults)
+    token = sandbox.store.issue_token()
+    return [(await sandbox.call(token)).status_code for _ in range(calls)]
+
+
+async def test_a_share_drawn_by_chance_is_no_pattern_and_the_same_for_the_same_seed(sandbox):
+    one = await statuses_of(sandbox, Faults(fraction=0.2, seed=1), calls=300)
+    again = await statuses_of(sandbox, Faults(fraction=0.2, seed=1), calls=300)
+    other = await statuses_of(sandbox, Faults(fraction=0.2, seed=2), calls=300)
+
+    assert one == again != other
+    assert 30 <= one.count(503) <= 90
+    gaps = {b - a for a, b in pairwise([i for i, status in enumerate(one) if status == 503])}
+    assert len(gaps) > 3

@@ -38,3 +38,20 @@ async def test_the_metadata_announces_iss_and_secrets_when_they_are_switched_on(
     metadata = (await sandbox.http.get(PATH)).json()
     assert metadata["authorization_response_iss_parameter_supported"] is True
     assert "client_secret_post" in metadata["token_endpoint_auth_methods_supported"]
+
+
+@pytest.mark.parametrize(
+    ("form", "answering"), [("oauth", PATH), ("openid", "/.well-known/openid-configuration"), ("none", None)]
+)
+async def test_the_metadata_is_at_the_place_that_is_chosen_and_no_other(open_sandbox, form, answering):
+    sandbox = open_sandbox(metadata=form)
+    for path in (PATH, "/.well-known/openid-configuration"):
+        response = await sandbox.http.get(path)
+        assert response.status_code == (200 if path == answering else 404)
+        if path == answering:
+            assert response.json()["issuer"] == "http://127.0.0.1:8000"
+
+
+async def test_the_scopes_need_not_be_named(open_sandbox):
+    sandbox = open_sandbox(scopes_supported=False)
+    assert "scopes_supported" not in (await sandbox.http.get(PATH)).json()

@@ -195,3 +195,16 @@ async def test_a_client_secret_can_come_back_and_may_be_ignored_or_sent(open_san
         assert response.status_code == status
     assert response.json() == {"error": "invalid_client"}
     assert client["client_secret"] not in json.dumps(str(sandbox.store.client(client["client_id"])))
+
+
+async def test_where_nobody_can_register_a_client_made_by_hand_signs_in(open_sandbox):
+    sandbox = open_sandbox(registration=False)
+    refused = await sandbox.http.post(REGISTER, json=NATIVE)
+    metadata = (await sandbox.http.get("/.well-known/oauth-authorization-server")).json()
+    assert (refused.status_code, refused.json()) == (404, {"detail": "Not found."})
+    assert "registration_endpoint" not in metadata
+
+    client_id = sandbox.store.seed_client(["http://127.0.0.1:8765/callback"], client_id="by-hand")
+    tokens = await sandbox.sign_in(client_id)
+    assert client_id == "by-hand"
+    assert await sandbox.alive(tokens["access_token"])

@@ -41,6 +41,10 @@ def test_no_options_mean_the_defaults():
         ("--registration-status 200", "registration_status", 200),
         ("--client-secret", "client_secret", True),
         ("--iss", "iss", True),
+        ("--no-registration", "registration", False),
+        ("--metadata openid", "metadata", "openid"),
+        ("--no-scopes-supported", "scopes_supported", False),
+        ("--revocation", "revocation", True),
         ("--app-list keyed", "app_list", "keyed"),
         ("--app-page-size 3", "app_page_size", 3),
         ("--delete-status 202", "delete_status", 202),
@@ -54,6 +58,19 @@ def test_no_options_mean_the_defaults():
         ("--fault-path /a --fault-path /b", "faults", Faults(paths=("/a", "/b"))),
         ("--fault-status 500", "faults", Faults(status=500)),
         ("--fault-stage after", "faults", Faults(stage="after")),
+        ("--fault-kind dropped", "faults", Faults(kind="dropped")),
+        ("--fault-delay 0.5", "faults", Faults(delay=0.5)),
+        ("--fault-seed 7", "faults", Faults(seed=7)),
+        (
+            "--fault kind=dropped,fraction=0.02,seed=1,stage=after --fault count=2,status=502,path=/a,path=/b",
+            "faults",
+            (
+                Faults(),
+                Faults(kind="dropped", fraction=0.02, seed=1, stage="after"),
+                Faults(count=2, status=502, paths=("/a", "/b")),
+            ),
+        ),
+        ("--fault-count 1 --fault delay=2", "faults", (Faults(count=1), Faults(delay=2.0))),
     ],
 )
 def test_each_switch_has_its_option(argv, field, value):
@@ -71,6 +88,14 @@ def test_each_switch_has_its_option(argv, field, value):
         "--registration-status 404",
         "--second-sign-in never",
         "--rate-limit -5",
+        "--metadata saml",
+        "--fault-kind lost",
+        "--fault kind=lost",
+        "--fault fraction=2",
+        "--fault fraction=x",
+        "--fault count=1,count=2",
+        "--fault what=1",
+        "--fault nothing",
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(argv, capsys):
@@ -91,6 +116,7 @@ def test_an_option_that_makes_no_sense_is_refused(argv, capsys):
         {"app_list": "tree"},
         {"delete_status": 404},
         {"registration_status": 404},
+        {"metadata": "saml"},
         {"second_sign_in": "never"},
         {"without": frozenset({"everything"})},
     ],
@@ -100,9 +126,20 @@ def test_settings_out_of_bounds_are_refused(wrong):
         SandboxSettings(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"count": -1}, {"fraction": 1.5}, {"status": 404}, {"stage": "between"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"count": -1},
+        {"fraction": 1.5},
+        {"status": 404},
+        {"stage": "between"},
+        {"kind": "lost"},
+        {"delay": -1.0},
+        {"delay": float("nan")},
+    ],
+)
 def test_faults_out_of_bounds_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"fault|stage"):
+    with pytest.raises(ValueError, match=r"fault|stage|kind"):
         Faults(**wrong)
 
 
