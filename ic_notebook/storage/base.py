@@ -8,7 +8,11 @@ from ic_notebook.oauth.token_set import TokenSet
 
 
 class TokenStorage(Protocol):
-    """Keeps one token set."""
+    """Keeps one token set.
+
+    A load may run beside a save or a delete; of those two, only one runs at a time. Each may raise; a
+    StorageError is shown to the person as it is.
+    """
 
     def load(self) -> TokenSet | None:
         """The token set, or None where there is none."""
