@@ -1,7 +1,8 @@
 """Registrar: gives a login the client that this computer is registered as, registering it once.
 
 A stored client is used as it is; one that has not signed in for a day is first checked, since a client that
-its server has dropped shows only in the browser, where a notebook never hears of it.
+its server has dropped shows only in the browser, where a notebook never hears of it. A client made by hand is
+neither checked nor stored.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from urllib.parse import urlsplit
 
 from ic_notebook.background import in_daemon_thread
 from ic_notebook.errors import (
-    ConfigurationError,
     ICNotebookError,
     OAuthError,
     StorageError,
@@ -22,7 +22,7 @@ from ic_notebook.errors import (
 from ic_notebook.oauth.answers import readable
 from ic_notebook.oauth.authorization import AuthorizationRequest
 from ic_notebook.oauth.metadata import ServerMetadata, is_loopback
-from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, register
+from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, closed, register
 from ic_notebook.redirect.listener import PORTS, redirect_uris
 from ic_notebook.storage.clients import ClientStore, StoredClient
 from ic_notebook.transport import Transport
@@ -47,6 +47,8 @@ class Registrar:
         server: ServerMetadata,
         *,
         scope: str | None,
+        client_id: str | None = None,
+        new_client: bool = False,
         ports: tuple[int, ...] = PORTS,
         store: ClientStore,
         transport: Transport,
@@ -55,31 +57,46 @@ class Registrar:
         self.server = server
         self.notice: str | None = None
         self._scope = scope
+        self._client_id = client_id
+        self._new_client = new_client
         self._ports = ports
         self._store = store
         self._transport = transport
         self._clock = clock
 
     async def client(self) -> ClientInformation:
-        """The stored client, or one registered now.
+        """The client that was given, else the stored one, else one that is registered now.
 
         Raises:
-            ConfigurationError: the server registers nobody.
+            ConfigurationError: the server registers nobody, and no client was given.
             OAuthError, UnexpectedAnswer, ServiceUnavailable: the registration failed.
         """
+        if self.server.refuses_public_clients:
+            host = self.server.host
+            logger.warning("%s says that every program needs a secret. It is tried without.", host)
+        if self._client_id is not None:
+            return self._given(self._client_id)
         stored = await in_daemon_thread(self._stored)
         if stored is None:
-            return await self._register()
+            return await self._registered_once(instead_of=None)
         # A server on this computer is one to develop against, which forgets its clients when it is restarted.
         lasting = not is_loopback(urlsplit(self.server.issuer).hostname)
         fresh = lasting and 0 <= self._clock() - stored.signed_in_at < ONE_DAY
-        if fresh or not await self._is_unknown(stored.client):
+        if not self._new_client and (fresh or not await self._is_unknown(stored.client)):
             return stored.client
-        await self.drop(stored.client)
-        client = await self._register()
-        if await self._is_unknown(client):
+        return await self.replace(stored.client)
+
+    async def replace(self, client: ClientInformation) -> ClientInformation:
+        """A new client in place of one that is of no use; the one that somebody else has put there meanwhile.
+
+        Raises:
+            ConfigurationError, OAuthError, UnexpectedAnswer, ServiceUnavailable: as `client`; the old one is
+                kept.
+        """
+        fresh = await self._registered_once(instead_of=client)
+        if await self._is_unknown(fresh):
             self.notice = "The service may show an error page: it refused a check of this registration."
-        return client
+        return fresh
 
     def authorization_request(self, client: ClientInformation, port: int | None) -> AuthorizationRequest:
         """A new request for this client, to be answered at `port` of the pool (any of it where None)."""
@@ -93,13 +110,32 @@ class Registrar:
 
     async def signed_in(self, client: ClientInformation) -> None:
         """Note that this client works."""
+        if self._client_id is not None:
+            return
         await self._keep(
             lambda: self._store.signed_in(self.server.issuer, client.client_id, now=self._clock())
         )
 
     async def drop(self, client: ClientInformation) -> None:
         """Forget a client that the server no longer knows."""
+        if self._client_id is not None:
+            return
         await self._keep(lambda: self._store.drop(self.server.issuer, client.client_id))
+
+    def _given(self, client_id: str) -> ClientInformation:
+        uris = redirect_uris(_HOSTS[0], ports=self._ports)
+        return ClientInformation(client_id=client_id, client_name="", redirect_uris=uris, scope=self._scope)
+
+    async def _registered_once(self, *, instead_of: ClientInformation | None) -> ClientInformation:
+        async with self._store.registering(self.server.issuer):
+            stored = await in_daemon_thread(self._stored)
+            old = instead_of.client_id if instead_of else None
+            if stored is not None and stored.client.client_id != old:
+                return stored.client
+            client = await self._register()
+            if instead_of is not None and client.client_id != old:
+                await self.drop(instead_of)
+            return client
 
     def _stored(self) -> StoredClient | None:
         for host in _HOSTS:
@@ -134,9 +170,7 @@ class Registrar:
     async def _register_for(self, host: str) -> ClientInformation:
         endpoint = self.server.registration_endpoint
         if endpoint is None:
-            raise ConfigurationError(
-                f"{self.server.host} lets no program register (RFC 7591), so nobody can sign in from here."
-            )
+            raise closed(self.server.host, redirect_uris(host, ports=self._ports))
         metadata = ClientMetadata(
             client_name=client_name(self._store.machine),
             redirect_uris=redirect_uris(host, ports=self._ports),

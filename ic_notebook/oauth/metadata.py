@@ -1,4 +1,4 @@
-"""Where a server's endpoints are: the service's published paths, or RFC 8414 metadata."""
+"""Where a server's endpoints are: the service's published paths, or what it announces (RFC 8414)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ SERVICE = "https://api-dashboard.influencers.club"
 SERVICE_SIGN_IN_HOST = "dashboard.influencers.club"
 SERVICE_SCOPE = "all"
 _PREFIX = "/public/v1"
+_NOT_THERE = {400, 404, 405, 406, 410}
+"""What servers answer for a path that they do not know; a 401 or 403 may stand for the whole host."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,7 @@ class ServerMetadata:
         issuer: the server's identifier: what was announced, else the base URL.
         base_url: origin (and path) of the API calls.
         connected_apps_endpoint: the service's list of connected apps, or None.
+        token_endpoint_auth_methods_supported: how clients may prove themselves, or None where it is not said.
         announced: True where the server itself published this (RFC 8414).
     """
 
@@ -39,6 +42,7 @@ class ServerMetadata:
     connected_apps_endpoint: str | None = None
     scopes_supported: tuple[str, ...] | None = None
     authorization_response_iss_parameter_supported: bool = False
+    token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
     announced: bool = False
 
     @property
@@ -47,6 +51,12 @@ class ServerMetadata:
         if not self.announced:
             return SERVICE_SCOPE
         return " ".join(self.scopes_supported) if self.scopes_supported else None
+
+    @property
+    def refuses_public_clients(self) -> bool:
+        """Whether it says that every client needs a secret; to say nothing is not to say so (RFC 8414 §2)."""
+        methods = self.token_endpoint_auth_methods_supported
+        return methods is not None and "none" not in methods
 
     @property
     def sign_in_host(self) -> str:
@@ -107,24 +117,37 @@ def service_metadata(base_url: str = SERVICE) -> ServerMetadata:
 def discover(base_url: str) -> Flow[ServerMetadata]:
     """Read what the server announces of itself (RFC 8414 §3).
 
+    Where it announces nothing there, the places of OpenID Connect Discovery are asked (RFC 8414 §5).
+
     Raises:
         ConfigurationError: for a base URL that tokens must not go to.
         UnexpectedAnswer: where there is no metadata, or it is not this server's own (§3.3).
         ServiceUnavailable: 429 and 5xx.
     """
     base = checked_base_url(base_url)
-    url = urlsplit(base)
-    well_known = f"{url.scheme}://{url.netloc}/.well-known/oauth-authorization-server{url.path}"
-    response = yield request("GET", well_known, repeat=Repeat.IF_LOST)
     what = "Reading the server's metadata"
-    if response.status_code in {404, 405, 410}:
-        raise UnexpectedAnswer(
-            f"{what}: {url.netloc} publishes none (RFC 8414). Connect without discover=True to use the "
-            "service's published paths."
-        )
-    if response.status_code != 200:
-        refused(response, what=what)
-    return parse_metadata(json_object(response, what=what), base_url=base)
+    for well_known in _well_known(base):
+        response = yield request("GET", well_known, repeat=Repeat.IF_LOST)
+        if response.status_code == 200:
+            return parse_metadata(json_object(response, what=what), base_url=base)
+        if response.status_code not in _NOT_THERE:
+            refused(response, what=what)
+    raise UnexpectedAnswer(
+        f"{what}: {urlsplit(base).netloc} publishes none (RFC 8414, OpenID Connect Discovery). Connect "
+        "without discover=True to use the service's published paths."
+    )
+
+
+def _well_known(base: str) -> list[str]:
+    """Where metadata may be, each place once: RFC 8414 §3.1, §5, OpenID Connect Discovery §4."""
+    url = urlsplit(base)
+    root = f"{url.scheme}://{url.netloc}/.well-known"
+    places = [
+        f"{root}/oauth-authorization-server{url.path}",
+        f"{root}/openid-configuration{url.path}",
+        f"{base}/.well-known/openid-configuration",
+    ]
+    return list(dict.fromkeys(places))
 
 
 def parse_metadata(document: dict[str, Any], *, base_url: str) -> ServerMetadata:
@@ -142,7 +165,9 @@ def parse_metadata(document: dict[str, Any], *, base_url: str) -> ServerMetadata
     methods = document.get("code_challenge_methods_supported")
     if methods is not None and not (isinstance(methods, list) and "S256" in methods):
         raise UnexpectedAnswer("The server does not offer PKCE by S256, without which nobody signs in here.")
-    scopes = document.get("scopes_supported")
+    scopes, auth_methods = (
+        document.get(name) for name in ("scopes_supported", "token_endpoint_auth_methods_supported")
+    )
     return ServerMetadata(
         issuer=issuer,
         base_url=base_url,
@@ -154,6 +179,9 @@ def parse_metadata(document: dict[str, Any], *, base_url: str) -> ServerMetadata
         scopes_supported=tuple(filter(visible, scopes)) if isinstance(scopes, list) else None,
         authorization_response_iss_parameter_supported=(
             document.get("authorization_response_iss_parameter_supported") is True
+        ),
+        token_endpoint_auth_methods_supported=(
+            tuple(filter(visible, auth_methods)) if isinstance(auth_methods, list) else None
         ),
         announced=True,
     )

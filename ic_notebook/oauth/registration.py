@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from ic_notebook.errors import UnexpectedAnswer
-from ic_notebook.oauth.answers import json_object, refused, visible
+from ic_notebook.errors import ConfigurationError, UnexpectedAnswer
+from ic_notebook.oauth.answers import host_of, json_object, refused, visible
 from ic_notebook.oauth.flow import Flow, Repeat, request
 
 
@@ -44,10 +46,25 @@ class ClientInformation:
     scope: str | None = None
 
 
+_CLOSED = {401, 404, 405}
+
+
+def closed(host: str, redirect_uris: Sequence[str]) -> ConfigurationError:
+    """What to tell a person where no program can register: which client to ask for, and where to give it."""
+    urls = [urlsplit(uri) for uri in redirect_uris]
+    ports = ", ".join(str(url.port) for url in urls)
+    return ConfigurationError(
+        f"{host} lets no program register by itself (RFC 7591). Check IC_BASE_URL; where it is right, ask "
+        f"whoever runs it for a public client with the redirect URIs {urls[0].scheme}://{urls[0].hostname}:PORT"
+        f"{urls[0].path} for the ports {ports}, and connect with client_id=…."
+    )
+
+
 def register(registration_endpoint: str, client: ClientMetadata) -> Flow[ClientInformation]:
     """Register a public client.
 
     Raises:
+        ConfigurationError: the server registers nobody who has no permission of it.
         OAuthError: `invalid_redirect_uri` or `invalid_client_metadata` (RFC 7591 §3.2.2).
         UnexpectedAnswer: a success without a usable `client_id`.
         ServiceUnavailable: 429 and 5xx.
@@ -59,6 +76,8 @@ def register(registration_endpoint: str, client: ClientMetadata) -> Flow[ClientI
 def parse_registration(response: httpx.Response, *, client: ClientMetadata) -> ClientInformation:
     """The registered client. Only `client_id` is read: a secret, where one is sent, is not ours to keep."""
     what = "Registering this program"
+    if response.status_code in _CLOSED:
+        raise closed(host_of(response), client.redirect_uris)
     if response.status_code not in {200, 201}:
         refused(response, what=what)
     client_id = visible(json_object(response, what=what).get("client_id"))

@@ -1,17 +1,23 @@
 """Which client this computer is registered as, per server: registered once, used by every later sign-in.
 
-One file, `clients.json` in the user's configuration directory. Nothing in it is secret.
+One file, `clients.json` in the user's configuration directory. Nothing in it is secret. Beside it, while a
+client is registered, stands a lock for each server.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import hashlib
 import json
+import logging
 import platform
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import platformdirs
 
 from ic_notebook.errors import StorageError
@@ -19,9 +25,14 @@ from ic_notebook.oauth.answers import readable, visible
 from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.storage.files import locked, read_bytes, write_atomically
 
+logger = logging.getLogger(__name__)
+
 FORMAT = 1
 MAX_BYTES = 1_048_576
 MAX_CLIENTS = 200
+REGISTERING_TIMEOUT = 45.0
+"""Seconds to wait for somebody else on this computer who is registering at the same server."""
+_POLL = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +106,40 @@ class ClientStore:
     def drop(self, issuer: str, client_id: str) -> None:
         """Forget a client that its server no longer knows."""
         self._change(lambda entries: [entry for entry in entries if not self._is(entry, issuer, client_id)])
+
+    @contextlib.asynccontextmanager
+    async def registering(self, issuer: str) -> AsyncIterator[None]:
+        """Alone among all threads and processes of this computer while a client is registered at `issuer`.
+
+        Waits for up to 45 s. Where the lock is not to be had, it goes on without, and logs a warning: two
+        registrations are better than none. A process that dies lets go of it.
+        """
+        lock = await self._registration_lock(issuer)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+    async def _registration_lock(self, issuer: str) -> filelock.BaseFileLock | None:
+        server = hashlib.sha256(f"{issuer}\n{self.machine}".encode(errors="replace")).hexdigest()[:16]
+        path = self.path.with_name(f"{self.path.name}.{server}.lock")
+        clock = asyncio.get_running_loop().time
+        ends = clock() + REGISTERING_TIMEOUT
+        why = f"another program has been registering for {REGISTERING_TIMEOUT:.0f} s"
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = filelock.FileLock(path, mode=0o600, thread_local=False)
+            while clock() < ends:
+                with contextlib.suppress(filelock.Timeout):
+                    lock.acquire(blocking=False)
+                    return lock
+                await asyncio.sleep(_POLL)
+        except (OSError, NotImplementedError) as failure:
+            # NotImplementedError: an older filelock, on a file system without locks.
+            why = getattr(failure, "strerror", None) or "no locks on this file system"
+        logger.warning("%s cannot be locked (%s), so this program may be registered twice.", path, why)
+        return None
 
     def _is(self, entry: dict[str, Any], issuer: str, client_id: str | None = None) -> bool:
         here = entry.get("issuer") == issuer and entry.get("machine") == self.machine

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ic_notebook.errors import ConfigurationError, ServiceUnavailable, UnexpectedAnswer
+from ic_notebook.errors import ConfigurationError, OAuthError, ServiceUnavailable, UnexpectedAnswer
 from ic_notebook.oauth.flow import Repeat, repeat_of
 from ic_notebook.oauth.metadata import (
     ServerMetadata,
@@ -15,7 +15,7 @@ from ic_notebook.oauth.metadata import (
     is_loopback,
     service_metadata,
 )
-from tests.oauth.flows import answered, authorization_request, sent_by
+from tests.oauth.flows import answered, authorization_request, conversation, sent_by
 
 ISSUER = "https://as.example"
 DOCUMENT = {
@@ -166,9 +166,8 @@ def test_iss_is_announced_by_true_alone(supported: object) -> None:
 @pytest.mark.parametrize(
     ("response", "error", "words"),
     [
-        (httpx.Response(404), UnexpectedAnswer, "publishes none"),
-        (httpx.Response(404, json={"error": "not_found"}), UnexpectedAnswer, "publishes none"),
-        (httpx.Response(405), UnexpectedAnswer, "publishes none"),
+        (httpx.Response(401, json={"error": "access_denied"}), OAuthError, "access_denied"),
+        (httpx.Response(403, json={"detail": "Blocked."}), UnexpectedAnswer, "answered 403: Blocked"),
         (httpx.Response(302, headers={"location": "https://evil.example"}), UnexpectedAnswer, "not followed"),
         (httpx.Response(200, text="<html>"), UnexpectedAnswer, "not a JSON object"),
         (httpx.Response(200, json=[DOCUMENT]), UnexpectedAnswer, "not a JSON object"),
@@ -176,11 +175,72 @@ def test_iss_is_announced_by_true_alone(supported: object) -> None:
         (httpx.Response(500), ServiceUnavailable, "500"),
     ],
 )
-def test_absent_metadata_says_what_to_do(
+def test_an_answer_that_is_no_absence_is_not_asked_about_elsewhere(
     response: httpx.Response, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
         answered(discover(ISSUER), response)
+
+
+RFC_8414 = "https://as.example/.well-known/oauth-authorization-server"
+OPENID = "https://as.example/.well-known/openid-configuration"
+
+
+@pytest.mark.parametrize("absent", [400, 404, 405, 406, 410])
+@pytest.mark.parametrize(
+    ("base", "places"),
+    [
+        (ISSUER, [RFC_8414, OPENID]),
+        (f"{ISSUER}/", [RFC_8414, OPENID]),
+        (
+            f"{ISSUER}/t/1",
+            [f"{RFC_8414}/t/1", f"{OPENID}/t/1", f"{ISSUER}/t/1/.well-known/openid-configuration"],
+        ),
+    ],
+)
+def test_where_there_is_no_metadata_the_places_of_openid_are_asked_in_order(
+    base: str, places: list[str], absent: int
+) -> None:
+    document = DOCUMENT | {"issuer": base}
+    for found in range(1, len(places)):
+        responses = [httpx.Response(absent, text="<html>") for _ in range(found)]
+        server, requests = conversation(discover(base), *responses, httpx.Response(200, json=document))
+        assert [str(request.url) for request in requests] == places[: found + 1]
+        assert (server.issuer, server.announced) == (base, True)
+        assert {repeat_of(request) for request in requests} == {Repeat.IF_LOST}
+
+    with pytest.raises(UnexpectedAnswer, match="publishes none"):
+        answered(discover(base), *(httpx.Response(absent) for _ in places))
+
+
+def test_openid_metadata_of_another_issuer_is_refused_too() -> None:
+    foreign = httpx.Response(200, json=DOCUMENT | {"issuer": "https://evil.example"})
+    with pytest.raises(UnexpectedAnswer, match="another issuer"):
+        answered(discover(ISSUER), httpx.Response(404), foreign)
+
+
+def test_openid_metadata_needs_the_same_endpoints() -> None:
+    document = {name: value for name, value in DOCUMENT.items() if name != "token_endpoint"}
+    with pytest.raises(UnexpectedAnswer, match="no token_endpoint"):
+        answered(discover(ISSUER), httpx.Response(404), httpx.Response(200, json=document))
+
+
+@pytest.mark.parametrize(
+    ("methods", "refuses"),
+    [
+        (None, False),
+        (["none"], False),
+        (["client_secret_basic", "none"], False),
+        (["client_secret_basic"], True),
+        ([], True),
+        ("none", False),
+        (5, False),
+    ],
+)
+def test_only_a_list_without_none_says_that_every_client_needs_a_secret(
+    methods: object, refuses: bool
+) -> None:
+    assert discovered(token_endpoint_auth_methods_supported=methods).refuses_public_clients is refuses
 
 
 @pytest.mark.parametrize(

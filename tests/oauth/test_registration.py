@@ -6,7 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from ic_notebook.errors import ICNotebookError, OAuthError, ServiceUnavailable, UnexpectedAnswer
+from ic_notebook.errors import (
+    ConfigurationError,
+    ICNotebookError,
+    OAuthError,
+    ServiceUnavailable,
+    UnexpectedAnswer,
+)
 from ic_notebook.oauth.flow import Repeat, repeat_of
 from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, register
 from tests.oauth.flows import answered, message_of, sent_by
@@ -95,7 +101,11 @@ def test_success_without_a_usable_client_id_is_refused(client_id: object) -> Non
             "redirect_uris: Not a URL",
         ),
         (httpx.Response(403, text="<html>blocked"), UnexpectedAnswer, "not a JSON object"),
-        (httpx.Response(404, text="<html>"), UnexpectedAnswer, "Check IC_BASE_URL"),
+        (httpx.Response(404, text="<html>"), ConfigurationError, "Check IC_BASE_URL"),
+        (httpx.Response(404, json={"detail": "Not found."}), ConfigurationError, "lets no program register"),
+        (httpx.Response(405), ConfigurationError, "lets no program register"),
+        (httpx.Response(401, json={"error": "invalid_token"}), ConfigurationError, "connect with client_id="),
+        (httpx.Response(401), ConfigurationError, "127.0.0.1:PORT/callback for the ports 1,"),
         (httpx.Response(301, headers={"location": "https://evil.example"}), UnexpectedAnswer, "redirect"),
         (httpx.Response(204), UnexpectedAnswer, "not a JSON object"),
         (httpx.Response(200, text="<html>"), UnexpectedAnswer, "not a JSON object"),

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from ic_notebook.errors import (
@@ -21,74 +18,29 @@ from ic_notebook.errors import (
     SignInDeclined,
     SignInTimeout,
 )
+from ic_notebook.login.options import LoginOptions
+from ic_notebook.login.states import OVER, TRANSITIONS, LoginState
 from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
 from ic_notebook.oauth.metadata import discover, service_metadata
 from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.oauth.tokens import exchange_code
 from ic_notebook.redirect import pages
-from ic_notebook.redirect.listener import LINGER, PORTS, Listener
+from ic_notebook.redirect.listener import LINGER, Listener
 from ic_notebook.redirect.pages import Page
 from ic_notebook.registrar import Registrar
 from ic_notebook.sessions.session import Session
-from ic_notebook.storage.clients import ClientStore
-from ic_notebook.transport import Transport
+
+__all__ = ["OVER", "TRANSITIONS", "Login", "LoginOptions", "LoginState", "own_fault"]
 
 USED_UP = "The code of this approval is not valid any more. Connect again."
 NO_CODE = "The service knows no such code. Copy the whole address of the last page and paste it."
-RELEASE_AFTER = 600.0
-"""Seconds for which a prepared sign-in, or one that was opened, waits for a person."""
+ONCE = (
+    "This program has been registered again already, so the old registration is not the reason. If the page "
+    "still shows an error, tell the service's support."
+)
+BY_HAND = "This program signs in with the client_id that it was given, which it cannot register again."
 PAGE_PATIENCE = 10.0
 """Seconds for which the browser's last page waits for the token request, to say how it ended."""
-
-
-class LoginState(enum.Enum):
-    """Where an attempt stands."""
-
-    NEW = "new"
-    PREPARING = "preparing"
-    READY = "ready"
-    WAITING = "waiting"
-    FINISHING = "finishing"
-    CONNECTED = "connected"
-    FAILED = "failed"
-    RELEASED = "released"
-
-
-_S = LoginState
-TRANSITIONS: dict[LoginState, frozenset[LoginState]] = {
-    _S.NEW: frozenset({_S.PREPARING, _S.FAILED}),
-    _S.PREPARING: frozenset({_S.READY, _S.FAILED}),
-    _S.READY: frozenset({_S.WAITING, _S.FINISHING, _S.FAILED, _S.RELEASED}),
-    _S.WAITING: frozenset({_S.FINISHING, _S.FAILED}),
-    # Back to waiting: what was pasted alone turned out to be no code; the right one is still unspent.
-    _S.FINISHING: frozenset({_S.CONNECTED, _S.FAILED, _S.WAITING}),
-    _S.CONNECTED: frozenset(),
-    _S.FAILED: frozenset(),
-    _S.RELEASED: frozenset(),
-}
-OVER = frozenset(state for state, following in TRANSITIONS.items() if not following)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoginOptions:
-    """What an attempt needs to know, and what a test exchanges.
-
-    Attributes:
-        base_url: the API; its authorization server is at the published paths, or where `discover` finds it.
-        discover: read RFC 8414 metadata first.
-        scope: the scope to ask for; the server's default where None.
-        ports: the loopback ports, all registered together.
-        release_after: seconds that a prepared attempt waits for a person.
-    """
-
-    base_url: str
-    discover: bool = False
-    scope: str | None = None
-    ports: tuple[int, ...] = PORTS
-    release_after: float = RELEASE_AFTER
-    transport: Transport = field(default_factory=Transport, repr=False)
-    clients: ClientStore = field(default_factory=ClientStore, repr=False)
-    clock: Callable[[], float] = field(default=time.time, repr=False)
 
 
 class Login:
@@ -115,6 +67,9 @@ class Login:
         self._closed = asyncio.Event()
         self._listener: Listener | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._registrar: Registrar | None = None
+        self._client: ClientInformation | None = None
+        self._registered_again = False
         self._works: Callable[[], Awaitable[None]] = _nothing
         self._cancelled = False
         self._failure: ICNotebookError | None = None
@@ -130,12 +85,12 @@ class Login:
         try:
             self._move(LoginState.PREPARING)
             self._listener = await Listener.open(self.respond, ports=self.options.ports)
-            registrar, client = await self._prepare(self._listener)
+            await self._prepare()
             session = None
             while session is None:
                 response = await self._response()
                 self._move(LoginState.FINISHING)
-                session = await self._finish(registrar, client, response)
+                session = await self._finish(response)
             self._move(LoginState.CONNECTED)
         except ICNotebookError as error:
             self._fail(error)
@@ -176,11 +131,26 @@ class Login:
             self._move(LoginState.WAITING)
             self.wait_for(self.options.release_after)
 
+    def register_again(self) -> None:
+        """A person saw an error page in the browser, unheard of here: make a link with a client that is new.
+
+        Once an attempt. The old link is of no use any more once the new one is there; where none can be had,
+        `problem` says why, and the old one stands.
+        """
+        if self.state not in {LoginState.READY, LoginState.WAITING} or self._answer.done():
+            return
+        if self._registered_again or self.options.client_id is not None:
+            self.notice = ONCE if self._registered_again else BY_HAND
+            self._on_change()
+            return
+        self.problem = None
+        self._move(LoginState.PREPARING)
+        self._wake()
+
     def wait_for(self, seconds: float) -> None:
         """Have patience with the person for so long from now, at least."""
         self._patience = max(self._patience, asyncio.get_running_loop().time() + seconds)
-        if not self._news.done():
-            self._news.set_result(None)
+        self._wake()
 
     def cancel(self) -> None:
         """A person gives up; a code that is already on its way to the server is not called back."""
@@ -226,46 +196,76 @@ class Login:
             return pages.failed(str(self._failure))
         return pages.FINISHING
 
-    async def _prepare(self, listener: Listener | None) -> tuple[Registrar, ClientInformation]:
+    def _wake(self) -> None:
+        if not self._news.done():
+            self._news.set_result(None)
+
+    async def _prepare(self) -> None:
         options = self.options
         server = service_metadata(options.base_url)
         if options.discover:
             server = await options.transport.drive(discover(options.base_url))
-        registrar = Registrar(
+        self._registrar = Registrar(
             server,
             scope=options.scope if options.scope is not None else server.scope,
+            client_id=options.client_id,
+            new_client=options.new_client,
             ports=options.ports,
             store=options.clients,
             transport=options.transport,
             clock=options.clock,
         )
-        client = await registrar.client()
+        self._ask_with(await self._registrar.client())
+        self.listening = self._listener is not None
+        self._move(LoginState.READY)
+
+    async def _prepare_again(self) -> None:
+        assert self._registrar is not None
+        assert self._client is not None
+        try:
+            client = await self._registrar.replace(self._client)
+        except ICNotebookError as error:
+            self.problem = f"{error} The link that you have stays as it is."
+        else:
+            self._registered_again = True
+            # An answer that came meanwhile is one to the old request, which it is checked against.
+            if not self._answer.done():
+                self._ask_with(client)
+        self._move(LoginState.READY)
+        self.wait_for(self.options.release_after)
+
+    def _ask_with(self, client: ClientInformation) -> None:
+        assert self._registrar is not None
         if self._cancelled:
             # Before Python 3.12 `asyncio.wait_for` forgets a cancel that comes together with its result.
             raise asyncio.CancelledError
-        self.notice = registrar.notice
-        self.request = registrar.authorization_request(client, listener.port if listener else None)
-        self.listening = listener is not None
-        self._move(LoginState.READY)
-        return registrar, client
+        port = self._listener.port if self._listener else None
+        self.notice = self._registrar.notice
+        self._client, self.request = client, self._registrar.authorization_request(client, port)
 
     async def _response(self) -> AuthorizationResponse:
         """The answer, by whichever way it comes, within the patience that there is with the person."""
         self.wait_for(self.options.release_after)
         while not self._answer.done():
+            if self.state is LoginState.PREPARING:
+                await self._prepare_again()
+                continue
             left = self._patience - asyncio.get_running_loop().time()
             if left <= 0:
                 raise SignInTimeout("Nobody approved in time. Connect again.")
             self._news = asyncio.get_running_loop().create_future()
             events: set[asyncio.Future[Any]] = {self._answer, self._news}
             await asyncio.wait(events, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if self.state is LoginState.PREPARING:
+            self._move(LoginState.READY)
         return await self._answer
 
-    async def _finish(
-        self, registrar: Registrar, client: ClientInformation, response: AuthorizationResponse
-    ) -> Session | None:
+    async def _finish(self, response: AuthorizationResponse) -> Session | None:
         """The session; None where what was pasted alone was no code, and the wait goes on."""
+        registrar, client = self._registrar, self._client
         assert self.request is not None
+        assert registrar is not None
+        assert client is not None
         transport, now = self.options.transport, self.options.clock()
         try:
             tokens = await transport.drive(exchange_code(response, to=self.request, now=now))
