@@ -6,7 +6,8 @@ import logging
 import os
 from typing import Any
 
-from ic_notebook.errors import ConfigurationError, ICNotebookError, StorageError
+from ic_notebook.errors import ConfigurationError, StorageError
+from ic_notebook.oauth.secret import Secret
 
 logger = logging.getLogger("ic_notebook")
 
@@ -72,15 +73,14 @@ def name_of_usable(backend: Any) -> str:
     return name
 
 
-def call_backend(backend: Any, name: str, method: str, service: str, user: str, *entry: str) -> Any:
+def call_backend(backend: Any, name: str, method: str, service: str, user: str, *entry: Secret) -> Any:
     """What a backend's method returns; None where there is nothing to return or remove.
 
     Raises:
         StorageError: it failed, in words that hold nothing of what it was given.
     """
-    error: ICNotebookError
     try:
-        return getattr(backend, method)(service, user, *entry)
+        return getattr(backend, method)(service, user, *map(str, entry))
     except Exception as failure:  # noqa: BLE001 - D-Bus, Windows and macOS raise kinds of their own
         kinds = [kind.__name__ for kind in type(failure).__mro__]
         if not entry and GONE.intersection(kinds):

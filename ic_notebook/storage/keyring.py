@@ -34,7 +34,9 @@ from ic_notebook.storage.slots import (
 USER = "token set"
 SLOTS = ("a", "b")
 TRIES, PAUSE = 3, 0.02
-"""Readings of a keyring in which nothing whole is found, and the seconds between them."""
+"""Readings before "nothing" or "damaged" is believed, and the seconds between them."""
+MOST_TRIES = 15
+"""Readings of a keyring that is being written all the while."""
 SIGNED_OUT = Secret("")
 """The text of a slot that says: nobody is signed in."""
 
@@ -112,8 +114,8 @@ class KeyringStorage:
         written = self._commit(text, slots, current)
         if current is None:
             for slot in slots:
-                if slot.name != written and slot.head is not None:
-                    self._erase(slot.name)
+                if slot.name != written.name and slot.head is not None:
+                    self._erase(slot)
 
     def delete(self) -> None:
         """Keep none, and leave no entry behind; whatever fails, the last one is either whole or gone.
@@ -124,16 +126,17 @@ class KeyringStorage:
         """
         slots = self._slots()
         current = latest(slots)
-        last = None if current is None else current.name
         if current is not None and current.text != SIGNED_OUT:
-            last = self._commit(SIGNED_OUT, slots, current)
-        # What says "signed out" goes last, so that nothing older is ever the newest.
-        for name in sorted(SLOTS, key=lambda name: name == last):
-            self._erase(name)
+            # What says "signed out" goes last, so that nothing older is ever the newest.
+            slots = [current, self._commit(SIGNED_OUT, slots, current)]
+        elif current is slots[0]:
+            slots.reverse()
+        for slot in slots:
+            self._erase(slot)
 
     def _text(self) -> Secret | None:
         found: Slot | None = None
-        for attempt in range(TRIES):
+        for attempt in range(MOST_TRIES):
             if attempt:
                 time.sleep(PAUSE)
             slots = [self._read(name) for name in SLOTS]
@@ -144,6 +147,8 @@ class KeyringStorage:
             if settled and newest is not None:
                 return newest.text
             found = newest if settled else newest or found
+            if attempt + 1 >= TRIES and (settled or found is not None):
+                break
         if found is not None:
             return found.text
         if any(slot.damaged for slot in slots):
@@ -171,41 +176,42 @@ class KeyringStorage:
             chunks.append(part)
         return assembled(name, head, header, chunks)
 
-    def _commit(self, text: Secret, slots: list[Slot], current: Slot | None) -> str:
+    def _commit(self, text: Secret, slots: list[Slot], current: Slot | None) -> Slot:
         target = slots[1] if current is slots[0] else slots[0]
         sequence = next_sequence(current)
         # Windows keeps what was overwritten beside it: the void also sees to it that no older head is there.
         if target.head is not None:
             self._set(target.name, 0, void_head(sequence))
-        self._erase_parts(target.name)
+        self._erase_parts(target)
         head, *rest = entries_of(text, sequence)
         for part, chunk in enumerate(rest, 1):
             self._set(target.name, part, chunk)
         self._set(target.name, 0, head)
-        if self._read(target.name).text != text:
+        written = self._read(target.name)
+        if written.text != text:
             raise StorageError(
                 f'Your keyring ({self.name}) has not kept the sign-in. Try again, or use storage="memory".'
             )
-        return target.name
+        return written
 
-    def _erase(self, name: str) -> None:
-        self._erase_parts(name)
-        self._remove(name, 0)
+    def _erase(self, slot: Slot) -> None:
+        self._erase_parts(slot)
+        self._remove(slot.name, 0)
 
-    def _erase_parts(self, name: str) -> None:
+    def _erase_parts(self, slot: Slot) -> None:
         # Written upwards and erased downwards: what a crash leaves is always found from part 1 on.
-        parts = 0
-        while parts < MAX_PARTS and self._get(name, parts + 1) is not None:
-            parts += 1
-        for part in range(parts, 0, -1):
-            self._remove(name, part)
+        last = max(slot.parts - 1, 0)
+        while last < MAX_PARTS and self._get(slot.name, last + 1) is not None:
+            last += 1
+        for part in range(last, 0, -1):
+            self._remove(slot.name, part)
 
     def _get(self, name: str, part: int) -> Secret | None:
         entry = self._call("get_password", name, part)
         return None if entry is None else Secret(entry if isinstance(entry, str) else "")
 
     def _set(self, name: str, part: int, entry: str) -> None:
-        self._call("set_password", name, part, str(entry))
+        self._call("set_password", name, part, Secret(entry))
 
     def _remove(self, name: str, part: int) -> None:
         self._call("delete_password", name, part)
@@ -214,7 +220,7 @@ class KeyringStorage:
                 f"Your keyring ({self.name}) has not removed the sign-in. Unlock it and try again."
             )
 
-    def _call(self, method: str, name: str, part: int, *entry: str) -> Any:
+    def _call(self, method: str, name: str, part: int, *entry: Secret) -> Any:
         backend = self._backend()
         return call_backend(backend, self.name, method, f"{self._service} {name}{part}", USER, *entry)
 

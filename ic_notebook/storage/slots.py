@@ -32,6 +32,7 @@ class Slot:
         name: which of the two.
         head: its head, or None where there is none.
         sequence: its sequence number.
+        parts: how many entries its head speaks of, itself included.
         text: the whole text, or None: there is none, it is void, or damaged.
         damaged: there is something that is not whole and not void.
     """
@@ -39,6 +40,7 @@ class Slot:
     name: str
     head: Secret | None = field(repr=False)
     sequence: int = 0
+    parts: int = 0
     text: Secret | None = field(default=None, repr=False)
     damaged: bool = False
 
@@ -97,6 +99,7 @@ def assembled(name: str, head: Secret, header: Header | None, chunks: list[str])
         name=name,
         head=head,
         sequence=header.sequence,
+        parts=header.parts,
         text=text if whole else None,
         damaged=not whole,
     )

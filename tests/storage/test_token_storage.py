@@ -10,8 +10,32 @@ import pytest
 from ic_notebook.oauth.secret import Secret
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.storage.base import MemoryStorage, TokenStorage
+from ic_notebook.storage.keyring import KeyringStorage
+from tests.storage.keyrings import KEYRINGS
 
-STORAGES: dict[str, Callable[[], TokenStorage]] = {"memory": MemoryStorage}
+ISSUER = "https://issuer.example"
+
+
+class OneWriter(KeyringStorage):
+    """A keyring storage with what its user has to bring: one save or delete at a time."""
+
+    def __init__(self, backend: object) -> None:
+        super().__init__(ISSUER, "default", backend=backend)
+        self._lock = threading.Lock()
+
+    def save(self, tokens: TokenSet) -> None:
+        with self._lock:
+            super().save(tokens)
+
+    def delete(self) -> None:
+        with self._lock:
+            super().delete()
+
+
+STORAGES: dict[str, Callable[[], TokenStorage]] = {
+    "memory": MemoryStorage,
+    **{f"keyring, {name}": lambda kind=kind: OneWriter(kind()) for name, kind in KEYRINGS.items()},
+}
 
 
 @pytest.fixture(params=STORAGES)
@@ -20,7 +44,12 @@ def storage(request) -> TokenStorage:
 
 
 def token_set(name: str, **fields) -> TokenSet:
-    return TokenSet(access_token=Secret(f"access-{name}"), refresh_token=Secret(f"refresh-{name}"), **fields)
+    return TokenSet(
+        access_token=Secret(f"access-{name}"),
+        refresh_token=Secret(f"refresh-{name}"),
+        issuer=ISSUER,
+        **fields,
+    )
 
 
 FULL = token_set("full", lifetime=3600.5, obtained_at=1_700_000_000.25, scope="all", client_id="c1")
@@ -30,7 +59,9 @@ def test_a_new_storage_holds_nothing(storage):
     assert storage.load() is None
 
 
-@pytest.mark.parametrize("tokens", [FULL, TokenSet(access_token=Secret("only"))], ids=["full", "least"])
+@pytest.mark.parametrize(
+    "tokens", [FULL, TokenSet(access_token=Secret("only"), issuer=ISSUER)], ids=["full", "least"]
+)
 def test_what_is_saved_is_loaded_whole(storage, tokens):
     storage.save(tokens)
 
@@ -42,9 +73,9 @@ def test_what_is_saved_is_loaded_whole(storage, tokens):
 
 def test_a_save_takes_the_place_of_the_last(storage):
     storage.save(FULL)
-    storage.save(TokenSet(access_token=Secret("second")))
+    storage.save(TokenSet(access_token=Secret("second"), issuer=ISSUER))
 
-    assert storage.load() == TokenSet(access_token=Secret("second"))
+    assert storage.load() == TokenSet(access_token=Secret("second"), issuer=ISSUER)
 
 
 def test_delete_leaves_nothing_and_can_be_repeated(storage):
