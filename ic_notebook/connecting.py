@@ -5,25 +5,40 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from ic_notebook import environment
 from ic_notebook.background import background
-from ic_notebook.errors import ConfigurationError, NobodyThere, SignInCancelled, SignInRequired, SignInTimeout
+from ic_notebook.errors import (
+    ConfigurationError,
+    ICNotebookError,
+    NobodyThere,
+    SignInCancelled,
+    SignInRequired,
+    SignInTimeout,
+    StorageError,
+)
 from ic_notebook.login import LoginOptions
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import Disconnected, SessionState, Status
+from ic_notebook.sessions.token_source import NOBODY
 from ic_notebook.sign_in import SignIn, require_a_way_back, sign_in
+from ic_notebook.storage.choice import Storage
 
 if TYPE_CHECKING:
     from ic_notebook.jupyter.panel import ConnectPanel
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT = 300.0
 """Seconds that `connect` waits for a person."""
@@ -34,22 +49,32 @@ _TICK = 0.1
 def connect(
     *,
     base_url: str | None = None,
+    profile: str | None = None,
+    storage: Storage = None,
     timeout: float = TIMEOUT,
     open_url: Callable[[str], object] | None = None,
     discover: bool = False,
+    client_id: str | None = None,
     scope: str | None = None,
+    new_client: bool = False,
 ) -> Session:
-    """Sign in, and wait until a person has approved; a live session is returned at once.
+    """Sign in, and wait until a person has approved; a session that lives is returned at once.
 
     In a notebook it shows the panel; in a terminal it opens the browser, prints the link, and takes a pasted
     answer. Ctrl-C or *Interrupt* ends the wait and leaves nothing behind.
 
     Args:
         base_url: the API; `IC_BASE_URL`, else the service.
+        profile: a name for one of several accounts; `IC_PROFILE`, else `default`.
+        storage: `"memory"`, `"keyring"` (the system's, shared by all programs of this user), or an object
+            with `load`, `save` and `delete` for a `TokenSet`. `IC_STORAGE`, else memory. A sign-in that the
+            keyring holds already is used, unless this is `"memory"`.
         timeout: seconds to wait for the person.
         open_url: a callable that gets the authorization URL in place of the browser; its result is ignored.
         discover: read the server's own metadata (RFC 8414) in place of the service's published paths.
+        client_id: a client registered by hand, for a server that registers none itself.
         scope: the scope to ask for; the server's default where None.
+        new_client: register this program anew and sign in anew, because the browser showed an error page.
 
     Returns:
         The session, which `ic_notebook.session()` gives from now on.
@@ -58,14 +83,21 @@ def connect(
         NobodyThere: no person can be asked here; the message names the ways out.
         SignInTimeout: nobody approved in time.
         SignInDeclined, SignInCancelled: the person said no.
-        ConfigurationError, OAuthError, UnexpectedAnswer, ServiceUnavailable: the server could not be used.
+        ConfigurationError: something given cannot be used; there is no keyring, and one was asked for.
+        StorageError: the storage that was asked for does not answer.
+        OAuthError, UnexpectedAnswer, ServiceUnavailable: the server could not be used.
     """
     _check_timeout(timeout)
-    face = _sign_in(base_url, discover=discover, scope=scope)
-    live = _live(face)
-    if live is not None:
-        return live
+    face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
+    if new_client:
+        face.register_again()
+    else:
+        live = background().run(_live, face, storage)
+        if live is not None:
+            return live
     _require_somebody(open_url)
+    if storage not in {None, "memory"}:
+        background().run(face.keeping.store.check)
     in_cell = open_url is None and environment.in_notebook()
     if in_cell:
         _display_panel(face)
@@ -91,10 +123,14 @@ def connect(
 async def connect_async(
     *,
     base_url: str | None = None,
+    profile: str | None = None,
+    storage: Storage = None,
     timeout: float = TIMEOUT,
     open_url: Callable[[str], object] | None = None,
     discover: bool = False,
+    client_id: str | None = None,
     scope: str | None = None,
+    new_client: bool = False,
 ) -> Session:
     """As `connect`, without holding up the running asyncio loop. Without a notebook `open_url` is needed.
 
@@ -104,15 +140,20 @@ async def connect_async(
         NobodyThere: also where there is neither a notebook nor `open_url`.
     """
     _check_timeout(timeout)
-    face = _sign_in(base_url, discover=discover, scope=scope)
-    live = _live(face)
-    if live is not None:
-        return live
+    face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
+    if new_client:
+        face.register_again()
+    else:
+        live = await _here(background().submit(_live, face, storage))
+        if live is not None:
+            return live
     _require_somebody(open_url)
-    if open_url is None and environment.in_notebook():
-        _display_panel(face)
-    elif open_url is None:
+    if open_url is None and not environment.in_notebook():
         raise NobodyThere("Outside a notebook, give connect_async(open_url=…), or call connect().")
+    if storage not in {None, "memory"}:
+        await _here(background().submit(face.keeping.store.check))
+    if open_url is None:
+        _display_panel(face)
     approval: asyncio.Future[Session] | None = None
     try:
         with face.awaited(timeout=timeout) as attempt:
@@ -125,72 +166,95 @@ async def connect_async(
             await asyncio.wait({approval}, timeout=_END_WITHIN)
 
 
-def panel(*, base_url: str | None = None, discover: bool = False, scope: str | None = None) -> ConnectPanel:
+def panel(
+    *,
+    base_url: str | None = None,
+    profile: str | None = None,
+    storage: Storage = None,
+    discover: bool = False,
+    client_id: str | None = None,
+    scope: str | None = None,
+    new_client: bool = False,
+) -> ConnectPanel:
     """The Connect panel, to be displayed in a notebook. It asks for nothing before somebody sees it.
 
-    Args:
-        base_url: the API; `IC_BASE_URL`, else the service.
-        discover: read the server's own metadata (RFC 8414).
-        scope: the scope to ask for; the server's default where None.
+    Args: as `connect`.
 
     Raises:
-        ConfigurationError: for a base URL that a token must not go to.
+        ConfigurationError: something given cannot be used.
     """
     from ic_notebook.jupyter.panel import ConnectPanel
 
-    return ConnectPanel(_sign_in(base_url, discover=discover, scope=scope))
+    face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
+    if new_client:
+        face.register_again()
+    return ConnectPanel(face)
 
 
-def session() -> Session:
-    """The session that is meant: the one connected last in this process, else that of `IC_ACCESS_TOKEN`.
+def session(*, profile: str | None = None) -> Session:
+    """The session that is meant. No browser is opened for it.
+
+    Args:
+        profile: the session of this profile; the environment's token belongs to none.
+
+    Returns:
+        The one connected last in this process, else that of `IC_ACCESS_TOKEN`, else the one that the keyring
+        holds for `IC_BASE_URL` and the profile.
 
     Raises:
-        SignInRequired: there is none. No browser is opened for it.
-        ConfigurationError: `IC_ACCESS_TOKEN` or `IC_BASE_URL` cannot be used.
+        SignInRequired: there is none.
+        ConfigurationError: the profile or an environment variable cannot be used.
+        StorageError: the keyring holds one, but cannot be read: it is locked.
     """
-    return current.meant()
+    return current.meant(profile=profile)
 
 
-def status() -> Status:
-    """How the sign-in stands, readable. Makes no call, and does not mind that nobody is signed in.
+def status(*, profile: str | None = None) -> Status:
+    """How the sign-in stands, readable. Calls no server, and does not mind that nobody is signed in.
 
     Raises:
-        ConfigurationError: `IC_ACCESS_TOKEN` or `IC_BASE_URL` cannot be used.
+        ConfigurationError: the profile or an environment variable cannot be used.
     """
     try:
-        return current.meant().status
-    except SignInRequired:
-        return Status(connected=False, base_url=environment.base_url())
+        return session(profile=profile).status
+    except (SignInRequired, StorageError) as failure:
+        problem = None if str(failure) == NOBODY else str(failure)
+        return Status(
+            connected=False,
+            base_url=environment.base_url(),
+            profile=environment.profile(profile),
+            problem=problem,
+        )
 
 
-def client(**options: Any) -> httpx.Client:
+def client(*, profile: str | None = None, **options: Any) -> httpx.Client:
     """An httpx.Client for the API, signed in; see `Session.client`.
 
     Raises:
         SignInRequired: nobody is signed in.
     """
-    return session().client(**options)
+    return session(profile=profile).client(**options)
 
 
-def async_client(**options: Any) -> httpx.AsyncClient:
+def async_client(*, profile: str | None = None, **options: Any) -> httpx.AsyncClient:
     """A new httpx.AsyncClient for the API, signed in; see `Session.async_client`.
 
     Raises:
         SignInRequired: nobody is signed in.
     """
-    return session().async_client(**options)
+    return session(profile=profile).async_client(**options)
 
 
-def apps() -> ConnectedApps:
+def apps(*, profile: str | None = None) -> ConnectedApps:
     """The apps connected to the account, a table in a notebook; see `Session.apps`.
 
     Raises:
         SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
     """
-    return session().apps()
+    return session(profile=profile).apps()
 
 
-def revoke(app_id: str) -> None:
+def revoke(app_id: str, *, profile: str | None = None) -> None:
     """Disconnect one app at the service, by its id in `apps()`; see `Session.revoke`.
 
     Raises:
@@ -198,10 +262,10 @@ def revoke(app_id: str) -> None:
         APIError: no connected app has this id.
         SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
     """
-    session().revoke(app_id)
+    session(profile=profile).revoke(app_id)
 
 
-def disconnect() -> Disconnected:
+def disconnect(*, profile: str | None = None) -> Disconnected:
     """End the sign-in at the service and forget it here; says so where it could only forget.
 
     Raises:
@@ -209,21 +273,32 @@ def disconnect() -> Disconnected:
         ConfigurationError: the token came from `IC_ACCESS_TOKEN`.
         UnexpectedAnswer, ServiceUnavailable: the service gave no usable answer; the sign-in stands.
     """
-    return session().disconnect()
+    return session(profile=profile).disconnect()
 
 
-def forget() -> None:
-    """Forget the sign-in here; at the service the app stays connected.
+def forget(*, profile: str | None = None) -> None:
+    """Forget the sign-in here, also in the keyring; at the service the app stays connected.
 
     Raises:
         SignInRequired: nobody is signed in.
         ConfigurationError: the token came from `IC_ACCESS_TOKEN`.
+        StorageError: it could not be deleted from the keyring.
     """
-    session().forget()
+    session(profile=profile).forget()
 
 
-def _sign_in(base_url: str | None, *, discover: bool, scope: str | None) -> SignIn:
-    return sign_in(LoginOptions(base_url=environment.base_url(base_url), discover=discover, scope=scope))
+def _sign_in(
+    base_url: str | None,
+    profile: str | None,
+    storage: Storage,
+    *,
+    discover: bool,
+    client_id: str | None,
+    scope: str | None,
+) -> SignIn:
+    where = environment.base_url(base_url)
+    options = LoginOptions(base_url=where, discover=discover, client_id=client_id, scope=scope)
+    return sign_in(options, profile=profile, storage=storage)
 
 
 def _check_timeout(timeout: float) -> None:
@@ -231,13 +306,47 @@ def _check_timeout(timeout: float) -> None:
         raise ConfigurationError("timeout is a number of seconds above 0.")
 
 
-def _live(face: SignIn) -> Session | None:
-    live = current.find(face.options.base_url)
-    if live is None or live.state is not SessionState.CONNECTED:
-        return None
-    if not live.is_from_environment:
-        current.add(live)
+async def _live(face: SignIn, storage: Storage) -> Session | None:
+    """The session that there is already, here or in the storage; None where a person has to be asked."""
+    live = current.find(face.options.base_url, profile=face.profile)
+    if live is not None and live.is_from_environment:
+        return live
+    if live is None or live.state is not SessionState.CONNECTED or (storage == "memory" and live.store):
+        live = await _stored(face, storage)
+        if live is None or not await _works(live):
+            return None
+    elif storage not in {None, "memory"} and live.store is None:
+        await live.keep(face.keeping.store)
+    current.add(live)
     return live
+
+
+async def _stored(face: SignIn, storage: Storage) -> Session | None:
+    try:
+        return await face.keeping.restore()
+    except StorageError as failure:
+        if storage is not None:
+            raise
+        # Nobody asked for it by name: a sign-in in memory does as well.
+        logger.warning("%s", failure)
+        return None
+
+
+async def _works(stored: Session) -> bool:
+    """Whether a sign-in that was kept still stands, as far as the service tells."""
+    try:
+        await stored.check()
+    except SignInRequired:
+        return False
+    except ICNotebookError:
+        # No answer is no refusal.
+        pass
+    return True
+
+
+async def _here(answer: concurrent.futures.Future[T]) -> T:
+    """What the background thread gives, awaited on the caller's loop."""
+    return await asyncio.wrap_future(answer)
 
 
 def _require_somebody(open_url: Callable[[str], object] | None) -> None:

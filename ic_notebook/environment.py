@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import webbrowser
 from typing import Any
@@ -13,6 +14,10 @@ from ic_notebook.oauth.metadata import SERVICE, checked_base_url
 
 ACCESS_TOKEN = "IC_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 BASE_URL = "IC_BASE_URL"
+PROFILE = "IC_PROFILE"
+STORAGE = "IC_STORAGE"
+DEFAULT_PROFILE = "default"
+_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m", "browsh")
 
 
@@ -23,6 +28,38 @@ def base_url(given: str | None = None) -> str:
         ConfigurationError: for one that a token must not go to.
     """
     return checked_base_url(given or os.environ.get(BASE_URL, "").strip() or SERVICE)
+
+
+def profile(given: str | None = None) -> str:
+    """Which of a person's accounts: what is given, else `IC_PROFILE`, else `default`.
+
+    Raises:
+        ConfigurationError: for a name that cannot be one.
+    """
+    name = given if given is not None else os.environ.get(PROFILE, "").strip() or DEFAULT_PROFILE
+    if not isinstance(name, str) or not _PROFILE.fullmatch(name):
+        raise ConfigurationError(
+            "A profile's name has 1 to 64 letters, digits, dots, hyphens or underscores, such as agency-a. "
+            "Check profile, or IC_PROFILE."
+        )
+    return name
+
+
+def storage() -> str | None:
+    """What `IC_STORAGE` says: `memory`, `keyring`, or None where it is not set.
+
+    Raises:
+        ConfigurationError: it says something else.
+    """
+    name = os.environ.get(STORAGE, "").strip().lower()
+    if name not in {"", "memory", "keyring"}:
+        raise ConfigurationError(f"{STORAGE} is either memory or keyring.")
+    return name or None
+
+
+def serves_many() -> bool:
+    """Whether this process may serve several people, so that no sign-in of one is another's: Voila."""
+    return os.environ.get("SERVER_SOFTWARE", "").lower().startswith("voila/")
 
 
 def access_token() -> str | None:

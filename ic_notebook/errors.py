@@ -80,7 +80,10 @@ class OAuthError(ICNotebookError):
         error: the error code, such as `invalid_grant` (RFC 6749 §4.1.2.1, §5.2; RFC 7591 §3.2.2).
         error_description: the server's own words, cleaned for display, or None.
         status_code: the HTTP status, or None where the error came by a redirect.
+        after_lost_answer: True where the same request had been sent before and its answer did not arrive.
     """
+
+    after_lost_answer = False
 
     def __init__(
         self,

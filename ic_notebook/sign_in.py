@@ -13,13 +13,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from ic_notebook import environment
 from ic_notebook.background import background, reset_after_fork
 from ic_notebook.errors import ConfigurationError, ICNotebookError, SignInCancelled, SignInError
+from ic_notebook.keeping import Keeping
 from ic_notebook.login import OVER, Login, LoginOptions, LoginState, own_fault
 from ic_notebook.sessions.current import CurrentSessions, current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
+from ic_notebook.storage.choice import Storage, checked_storage
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,8 @@ class SignIn:
 
     Attributes:
         options: which server, and how.
+        profile: which of a person's accounts, or None for the one that is meant where nobody names one.
+        keeping: what of it outlives this process.
         login: the attempt under way or the last one, or None.
         failure: why the last attempt came to nothing, until the next one is opened; None otherwise.
         misconfigured: why no session can be looked for, or None.
@@ -42,16 +48,28 @@ class SignIn:
         credits: what the account has left, once the service has told, or None.
     """
 
-    def __init__(self, options: LoginOptions, *, sessions: CurrentSessions = current) -> None:
+    def __init__(
+        self,
+        options: LoginOptions,
+        *,
+        profile: str | None = None,
+        storage: Storage = None,
+        sessions: CurrentSessions = current,
+    ) -> None:
         self.options = options
+        self.profile = profile
         self.login: Login | None = None
         self.failure: ICNotebookError | None = None
         self.misconfigured: ConfigurationError | None = None
         self.note: str | None = None
         self.blocked = False
         self.credits: float | None = None
+        self.keeping = Keeping(
+            options, profile=profile, storage=storage, sessions=sessions, on_change=self._tell
+        )
         self._sessions = sessions
         self._lock = threading.Lock()
+        self._following = self._new_client = False
         self._attempt: Attempt | None = None
         self._ending: Attempt | None = None
         self._watchers: list[Callable[[], None]] = []
@@ -66,7 +84,7 @@ class SignIn:
     def session(self) -> Session | None:
         """The session for this server; one that the service has ended is shown until the next."""
         try:
-            found = self._sessions.find(self.options.base_url)
+            found = self._sessions.find(self.options.base_url, profile=self.profile)
         except ConfigurationError as error:
             self.misconfigured = error
             return None
@@ -139,16 +157,27 @@ class SignIn:
         """The attempt that was cancelled and has not ended yet, or None."""
         return self._ending if self._ending is not None and not self._ending.done() else None
 
+    def register_again(self) -> None:
+        """A person saw an error page in the browser: sign in with a client that is registered anew."""
+        if self.phase in {LoginState.READY, LoginState.WAITING}:
+            self._tell_login(lambda login: login.register_again())
+        else:
+            self._new_client = True
+
     def cancel(self) -> None:
         """A person gives up."""
         self._ending = self._attempt
         self._tell_login(lambda login: login.cancel())
 
     def viewed(self) -> None:
-        """A face is seen by a person: from now on the link is kept ready."""
+        """A face is seen by a person: from now on the link is kept ready and other processes are followed."""
         with self._lock:
             self._viewers += 1
-        self._keep_ready()
+        if self.connected or self.phase is not None:
+            self._keep_ready()
+        else:
+            background().submit(self._look_around)
+        self._follow()
         self._ask_credits()
 
     def unviewed(self) -> None:
@@ -170,16 +199,52 @@ class SignIn:
         """In a forked child: the attempt, the listener and the faces are the parent's."""
         self._lock = threading.Lock()
         self._attempt = self._ending = self.login = None
+        self._following = False
         self._watchers, self._viewers, self._waiting, self._lingering = [], 0, 0, []
 
     async def _run(self) -> Session:
-        login = self.login = Login(self.options, on_change=self._login_changed)
+        options = replace(self.options, new_client=self._new_client)
+        self._new_client = False
+        login = self.login = Login(options, on_change=self._login_changed)
         try:
             session = await login.run()
+        except SignInCancelled:
+            # Somebody may have signed in elsewhere meanwhile, which this sign-in then is.
+            adopted = self.session if self.connected else None
+            if adopted is None:
+                raise
+            return adopted
         finally:
             self._let_linger(login)
+        session.profile = self.keeping.profile
+        await self.keeping.keep(session)
         self._sessions.add(session)
         return session
+
+    async def _look_around(self) -> None:
+        """Before a link is prepared: perhaps somebody is signed in already. Then: could it be remembered?"""
+        try:
+            await self.keeping.restore()
+        except ICNotebookError as failure:
+            self.note = str(failure)
+        self._keep_ready()
+        if self.keeping.offered:
+            await self.keeping.check()
+
+    def _follow(self) -> None:
+        with self._lock:
+            if self._following or not self._viewers:
+                return
+            self._following = True
+        background().submit(self._followed)
+
+    async def _followed(self) -> None:
+        try:
+            await self.keeping.follow(
+                shown=lambda: self.session if self.connected else None, wanted=lambda: self._viewers > 0
+            )
+        finally:
+            self._following = False
 
     def _let_linger(self, login: Login) -> None:
         background().submit(login.linger)
@@ -217,9 +282,13 @@ class SignIn:
     def _session_changed(self) -> None:
         if self.connected:
             self.failure = self.note = None
+            if self.phase in {LoginState.READY, LoginState.WAITING}:
+                # Signed in elsewhere: this link is not needed any more.
+                self.cancel()
             self._ask_credits()
         self._tell()
         self._keep_ready()
+        self._follow()
 
     def _ask_credits(self) -> None:
         session = self.session
@@ -275,15 +344,22 @@ class _Lock:
 
 
 _table = _Lock()
-_sign_ins: dict[tuple[str, bool, str | None], SignIn] = {}
+_sign_ins: dict[tuple[object, ...], SignIn] = {}
 
 
-def sign_in(options: LoginOptions) -> SignIn:
-    """The one SignIn of this process for these options."""
-    key = (options.base_url, options.discover, options.scope)
+def sign_in(options: LoginOptions, *, profile: str | None = None, storage: Storage = None) -> SignIn:
+    """The one SignIn of this process for these options, this profile and this storage.
+
+    Raises:
+        ConfigurationError: for a storage or a profile that is none, or cannot be had here.
+    """
+    environment.profile(profile)
+    storage = checked_storage(storage)
+    kept_in = storage if storage is None or isinstance(storage, str) else id(storage)
+    key = (options.base_url, options.discover, options.scope, options.client_id, profile, kept_in)
     with _table.lock:
         if key not in _sign_ins:
-            _sign_ins[key] = SignIn(options)
+            _sign_ins[key] = SignIn(options, profile=profile, storage=storage)
         return _sign_ins[key]
 
 

@@ -158,6 +158,7 @@ class Transport:
         for name, value in client.headers.items():
             # httpx gives a client's headers only to the requests that it built itself.
             request.headers.setdefault(name, value)
+        lost = False
         for sends_left in reversed(range(MAX_SENDS)):
             response: httpx.Response | None = None
             try:
@@ -167,6 +168,10 @@ class Transport:
             except (*_FAILURES, asyncio.TimeoutError, OSError) as failure:
                 # OSError: httpx lets a TLS alert that comes after the handshake through as it is.
                 error = explain(failure, request, timeout=self._timeout)
+                error.answer_lost = lost = lost or error.answer_lost
+            else:
+                response.extensions["after_lost_answer"] = lost
+                lost = lost or response.status_code in _LOST
             pause = _pause(response, repeat, next(pauses))
             if pause is not None and sends_left and self._in_time(began, paused + pause):
                 paused += pause

@@ -58,7 +58,7 @@ def exchange_code(
             error="invalid_scope",
             status_code=answer.status_code,
         )
-    return replace(tokens, issuer=to.server.issuer, signed_in_at=now)
+    return replace(tokens, issuer=to.server.issuer.rstrip("/"), signed_in_at=now)
 
 
 def refresh(
@@ -84,14 +84,18 @@ def refresh(
         "client_id": tokens.client_id,
     }
     answer = yield _token_request(server, parameters, encoding=encoding, repeat=Repeat.IF_LOST)
-    return parse_tokens(
-        answer,
-        now=now,
-        client_id=tokens.client_id,
-        what="Renewing the sign-in",
-        previous=tokens,
-        secrets=(tokens.refresh_token, tokens.access_token),
-    )
+    try:
+        return parse_tokens(
+            answer,
+            now=now,
+            client_id=tokens.client_id,
+            what="Renewing the sign-in",
+            previous=tokens,
+            secrets=(tokens.refresh_token, tokens.access_token),
+        )
+    except OAuthError as refusal:
+        refusal.after_lost_answer = answer.extensions.get("after_lost_answer", False)
+        raise
 
 
 def _token_request(

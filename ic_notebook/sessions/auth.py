@@ -11,9 +11,9 @@ import httpx
 from ic_notebook.background import background
 from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, ServiceUnavailable, SignInRequired
 from ic_notebook.oauth.token_set import TokenSet
-from ic_notebook.sessions.token_source import Renewal, TokenSource
+from ic_notebook.sessions.token_source import Renewal, Renewed, TokenSource
 
-Steps = Generator["httpx.Request | Renewal", "httpx.Response | TokenSet", None]
+Steps = Generator["httpx.Request | Renewal", "httpx.Response | Renewed", None]
 
 
 class SessionAuth(httpx.Auth):
@@ -89,33 +89,26 @@ class SessionAuth(httpx.Auth):
                 f"This session's token is for {self._origin[1]} alone, so it was not sent to "
                 f"{request.url.host}. Use a client of your own there."
             )
-        tokens, renewed = self._source.current(), False
+        tokens, refreshed = self._source.current(), False
         failure: ICNotebookError | None = None
         if self._source.due(tokens):
             try:
-                tokens, renewed = _tokens((yield self._source.renew(tokens))), True
+                tokens, refreshed = _renewed((yield self._source.renew(tokens)))
             except ICNotebookError as error:
                 if isinstance(error, SignInRequired) or self._source.expired(tokens):
                     raise
                 failure = error
         response = yield _signed(request, tokens)
-        if not self._refused(response):
-            return
-        newer = self._source.current()
-        if newer.access_token != tokens.access_token:
-            tokens = newer
-            response = yield _signed(_replayable(request), tokens)
-            if not self._refused(response):
+        for _resend in range(2):
+            # A 401 to a token that this call has just had refreshed is the endpoint's own answer.
+            if not self._refused(response) or refreshed:
                 return
-        if failure is not None:
-            raise failure
-        if renewed:
-            # A 401 to a token that this call has just renewed is the endpoint's own answer.
-            return
-        tokens = _tokens((yield self._source.renew(tokens)))
-        yield _signed(_replayable(request), tokens)
+            if failure is not None and self._source.current().access_token == tokens.access_token:
+                raise failure
+            tokens, refreshed = _renewed((yield self._source.replace(tokens)))
+            response = yield _signed(_replayable(request), tokens)
 
-    def _refused(self, answer: httpx.Response | TokenSet) -> bool:
+    def _refused(self, answer: httpx.Response | Renewed) -> bool:
         """Whether the token was: a 401 of an origin that a redirect led to has seen none."""
         assert isinstance(answer, httpx.Response)
         return answer.status_code == httpx.codes.UNAUTHORIZED and _origin(answer.request.url) == self._origin
@@ -154,6 +147,6 @@ def _replayable(request: httpx.Request) -> httpx.Request:
     return request
 
 
-def _tokens(answer: httpx.Response | TokenSet) -> TokenSet:
-    assert isinstance(answer, TokenSet)
+def _renewed(answer: httpx.Response | Renewed) -> Renewed:
+    assert isinstance(answer, Renewed)
     return answer

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import httpx
 
 from ic_notebook.background import background, reset_after_fork
-from ic_notebook.environment import in_notebook
-from ic_notebook.errors import APIError, ConfigurationError, ICNotebookError, SignInRequired
+from ic_notebook.environment import DEFAULT_PROFILE, in_notebook
+from ic_notebook.errors import APIError, ConfigurationError, ICNotebookError, SignInRequired, StorageError
 from ic_notebook.oauth.connected_apps import disconnect_app, list_apps
 from ic_notebook.oauth.flow import Flow
 from ic_notebook.oauth.metadata import ServerMetadata
@@ -34,9 +38,12 @@ from ic_notebook.sessions.status import (
     Status,
 )
 from ic_notebook.sessions.token_source import ENDED, StaticToken, StoredTokens, TokenSource, refused_in
+from ic_notebook.storage.sharing import SharedStore
 from ic_notebook.transport import Transport, usable_environment
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 ENVIRONMENT = "IC_ACCESS_TOKEN"
 FROM_ENVIRONMENT = "from the environment, not renewed here"
@@ -54,14 +61,12 @@ class Session:
         server: ServerMetadata,
         source: TokenSource,
         *,
-        client: ClientInformation | None = None,
-        since: float | None = None,
+        profile: str = DEFAULT_PROFILE,
         transport: Transport | None = None,
     ) -> None:
+        self.profile = profile
         self._server = server
         self._source = source
-        self._client_information = client
-        self._since = None if since is None else datetime.fromtimestamp(since, tz=timezone.utc)
         self._transport = transport or Transport()
         self._state = SessionState.CONNECTED
         self._watchers: list[Callable[[], None]] = []
@@ -74,16 +79,40 @@ class Session:
 
     @classmethod
     def signed_in(
-        cls, server: ServerMetadata, client: ClientInformation, tokens: TokenSet, *, transport: Transport
+        cls,
+        server: ServerMetadata,
+        client: ClientInformation,
+        tokens: TokenSet,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        transport: Transport,
     ) -> Session:
-        """The session that a finished sign-in gives."""
+        """The session that a finished sign-in gives; it lives in memory until `keep` is called."""
+        tokens = replace(tokens, client_name=client.client_name)
         source = StoredTokens(server, tokens, transport=transport)
-        return cls(server, source, client=client, since=tokens.obtained_at, transport=transport)
+        return cls(server, source, profile=profile, transport=transport)
+
+    @classmethod
+    async def stored(
+        cls, server: ServerMetadata, store: SharedStore, *, transport: Transport | None = None
+    ) -> Session | None:
+        """The session that a store holds, or None.
+
+        Raises:
+            StorageError: the store cannot be read in time.
+        """
+        stamp = store.stamp()
+        tokens = await store.load()
+        if tokens is None:
+            return None
+        source = StoredTokens(server, tokens, store=store, stamp=stamp, transport=transport)
+        return cls(server, source, profile=store.profile, transport=transport)
 
     @classmethod
     def from_environment(cls, server: ServerMetadata, access_token: str) -> Session:
         """The session of a token or API key in `IC_ACCESS_TOKEN`: never renewed, stored or revoked here."""
-        return cls(server, StaticToken(access_token, origin=ENVIRONMENT))
+        source = StaticToken(access_token, origin=ENVIRONMENT)
+        return cls(server, source, profile=DEFAULT_PROFILE)
 
     @property
     def base_url(self) -> str:
@@ -101,24 +130,52 @@ class Session:
         return isinstance(self._source, StaticToken)
 
     @property
+    def store(self) -> SharedStore | None:
+        """What it is kept in beside memory, or None."""
+        return self._source.store if isinstance(self._source, StoredTokens) else None
+
+    @property
     def status(self) -> Status:
         """How it stands, readable; no call is made for it."""
-        information = self._client_information
-        here = "this kernel only" if in_notebook() else "this process only"
+        connected = self._state is SessionState.CONNECTED
+        tokens = self._tokens
+        since = tokens.signed_in_at if tokens else None
         return Status(
-            connected=self._state is SessionState.CONNECTED,
+            connected=connected,
             base_url=self.base_url,
-            kept=FROM_ENVIRONMENT if self.is_from_environment else here,
-            since=self._since,
-            registered_as=information.client_name if information else None,
+            profile=self.profile,
+            kept=self._kept if connected else None,
+            since=None if since is None else datetime.fromtimestamp(since, tz=timezone.utc),
+            registered_as=(tokens.client_name or None) if tokens else None,
             problem=self._problem,
         )
+
+    @property
+    def _kept(self) -> str:
+        if self.is_from_environment:
+            return FROM_ENVIRONMENT
+        if self.store is not None:
+            return f"remembered in {self.store.kept}"
+        return "this kernel only" if in_notebook() else "this process only"
+
+    @property
+    def _tokens(self) -> TokenSet | None:
+        try:
+            return self._source.current()
+        except SignInRequired:
+            return None
 
     @property
     def _problem(self) -> str | None:
         if self._state is not SessionState.ENDED:
             return None
-        return refused_in(ENVIRONMENT) if self.is_from_environment else ENDED
+        if self.is_from_environment:
+            return refused_in(ENVIRONMENT)
+        try:
+            self._source.current()
+        except SignInRequired as ended:
+            return str(ended)
+        return ENDED
 
     def __repr__(self) -> str:
         return f"<Session {self._state.value}, {self.base_url}>"
@@ -168,7 +225,7 @@ class Session:
         tokens = self._source.current()
         if self._source.due(tokens):
             try:
-                tokens = background().wait(self._source.renew(tokens))
+                tokens = background().wait(self._source.renew(tokens)).tokens
             except ICNotebookError as error:
                 if isinstance(error, SignInRequired) or self._source.expired(tokens):
                     raise
@@ -216,8 +273,45 @@ class Session:
         Raises:
             ConfigurationError: the token came from the environment, which looks after it.
         """
+        background().run(self.let_go)
+
+    async def let_go(self) -> None:
+        """`forget` for a face, on the background loop."""
         self._must_be_ours()
-        self._let_go()
+        try:
+            await self._clear()
+        finally:
+            self._move(SessionState.DISCONNECTED)
+
+    async def keep(self, store: SharedStore) -> None:
+        """From now on share this sign-in through a store, with other processes and for later ones.
+
+        Raises:
+            StorageError: it cannot be stored in time; the session stays in memory.
+        """
+        assert isinstance(self._source, StoredTokens)
+        await self._source.keep(store)
+
+    async def check(self) -> None:
+        """Make a call that every signed-in account may make, and that costs nothing.
+
+        Raises:
+            SignInRequired: the sign-in has ended.
+            UnexpectedAnswer, ServiceUnavailable: as the call went.
+        """
+        if self._server.announced:
+            # No such call is known; its end shows when it is due.
+            tokens = self._source.current()
+            if self._source.due(tokens):
+                await asyncio.wrap_future(self._source.renew(tokens))
+            return
+        await self.load_credits()
+
+    async def look(self) -> None:
+        """See what became of this sign-in elsewhere, where a store tells that anything did."""
+        if isinstance(self._source, StoredTokens):
+            with contextlib.suppress(ICNotebookError):
+                await self._source.look()
 
     async def load_credits(self) -> float:
         """`credits` for a face, on the background loop."""
@@ -226,12 +320,8 @@ class Session:
     async def load_apps(self) -> ConnectedApps:
         """`apps` for a face, on the background loop."""
         listed = await self._call(list_apps(self._apps_endpoint()))
-        information = self._client_information
-        apps = ConnectedApps.of(
-            listed,
-            client_id=information.client_id if information else "",
-            client_name=information.client_name if information else "",
-        )
+        tokens = self._source.current()
+        apps = ConnectedApps.of(listed, client_id=tokens.client_id, client_name=tokens.client_name)
         self._own_app_id = apps.own.id if apps.own else None
         return apps
 
@@ -241,7 +331,7 @@ class Session:
         if not await self._call(disconnect_app(self._apps_endpoint(), app_id)):
             raise APIError("No connected app has this id. ic.apps() lists them.", status_code=404)
         if app_id == self._own_app_id and not self.is_from_environment:
-            self._let_go()
+            await self._has_been_revoked()
 
     async def end(self) -> Disconnected:
         """`disconnect` for a face, on the background loop."""
@@ -252,7 +342,7 @@ class Session:
             if self._state is SessionState.DISCONNECTED:
                 raise
             result = Disconnected(confirmed=False, message=ALREADY_ENDED)
-        self._let_go()
+        await self._has_been_revoked()
         return result
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -281,7 +371,14 @@ class Session:
         return Disconnected(confirmed=False, message=ALREADY_ENDED)
 
     async def _call(self, flow: Flow[T]) -> T:
-        return await self._transport.drive(flow, auth=self.auth)
+        try:
+            return await self._transport.drive(flow, auth=self.auth)
+        except SignInRequired:
+            # A person's call may be refused for its own reasons, but not one that every token may make.
+            tokens = self._tokens
+            if tokens is not None and tokens.refresh_token is None:
+                await self._source.end()
+            raise
 
     def _apps_endpoint(self) -> str:
         if self._server.connected_apps_endpoint is None:
@@ -295,10 +392,17 @@ class Session:
                 "the variable, and end the token where it was made."
             )
 
-    def _let_go(self) -> None:
+    async def _has_been_revoked(self) -> None:
+        try:
+            await self._clear()
+        except StorageError as failure:
+            logger.warning("%s What is stored there is of no use any more.", failure)
+        finally:
+            self._move(SessionState.DISCONNECTED)
+
+    async def _clear(self) -> None:
         if isinstance(self._source, StoredTokens):
-            self._source.clear()
-        self._move(SessionState.DISCONNECTED)
+            await self._source.clear()
 
     def _move(self, state: SessionState) -> None:
         if self._state is not SessionState.CONNECTED:

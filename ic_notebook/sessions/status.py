@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+from ic_notebook.environment import DEFAULT_PROFILE
+
 
 class SessionState(enum.Enum):
     """How a session stands."""
@@ -24,6 +26,7 @@ class Status:
     Attributes:
         connected: whether calls can be made.
         base_url: the API that it is for.
+        profile: which of a person's accounts.
         kept: where the token is, in words; None where there is none.
         since: when the person signed in, in UTC, or None.
         registered_as: the name in the list of connected apps, or None.
@@ -32,6 +35,7 @@ class Status:
 
     connected: bool
     base_url: str
+    profile: str = DEFAULT_PROFILE
     kept: str | None = None
     since: datetime | None = None
     registered_as: str | None = None
@@ -40,13 +44,17 @@ class Status:
     def __repr__(self) -> str:
         if not self.connected:
             next_step = self.problem or "Connect: %ic_connect in a notebook, ic_notebook.connect() elsewhere."
-            return f"Not connected to {self.base_url}. {next_step}"
-        lines = [f"Connected to {self.base_url}", f"  kept           {self.kept}"]
+            return f"Not connected to {self.base_url}{self._as_profile}. {next_step}"
+        lines = [f"Connected to {self.base_url}{self._as_profile}", f"  kept           {self.kept}"]
         if self.since is not None:
             lines.append(f"  since          {self.since.astimezone():%d %b %Y, %H:%M}")
         if self.registered_as is not None:
             lines.append(f"  registered as  {self.registered_as}")
         return "\n".join(lines)
+
+    @property
+    def _as_profile(self) -> str:
+        return "" if self.profile == DEFAULT_PROFILE else f" (profile {self.profile})"
 
 
 @dataclass(frozen=True, kw_only=True)

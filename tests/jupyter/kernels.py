@@ -58,6 +58,7 @@ def clean_environment(folder: Path, **variables: str) -> dict[str, str]:
     places = {
         "HOME": "home",
         "XDG_CONFIG_HOME": "config",
+        "XDG_STATE_HOME": "state",
         "JUPYTER_CONFIG_DIR": "jupyter/config",
         "JUPYTER_DATA_DIR": "jupyter/data",
         "JUPYTER_RUNTIME_DIR": "jupyter/runtime",

@@ -45,6 +45,7 @@ def _no_variables(monkeypatch, tmp_path):
     for name in ("IC_ACCESS_TOKEN", "IC_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 def pick_ports(count: int = 2) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,9 +107,13 @@ def signed_in(
         return Session.signed_in(server, client, tokens, transport=transport)
     fixed = lambda: 0.0  # noqa: E731
     source = StoredTokens(
-        server, tokens, transport=transport, clock=clock or fixed, monotonic=monotonic or fixed
+        server,
+        replace(tokens, client_name=client.client_name),
+        transport=transport,
+        clock=clock or fixed,
+        monotonic=monotonic or fixed,
     )
-    return Session(server, source, client=client, since=tokens.obtained_at, transport=transport)
+    return Session(server, source, transport=transport)
 
 
 def seen(sandbox: RunningSandbox) -> list[str]:
@@ -164,7 +169,17 @@ def free_ports() -> tuple[int, ...]:
 def nobody_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No variable, file or session of anybody else's."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-    for name in ("IC_ACCESS_TOKEN", "IC_BASE_URL", "CI", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    for name in (
+        "IC_ACCESS_TOKEN",
+        "IC_BASE_URL",
+        "IC_PROFILE",
+        "IC_STORAGE",
+        "CI",
+        "BROWSER",
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -189,5 +204,5 @@ def forget_everybody() -> None:
         background().run(close_listeners)
     sign_in._sign_ins.clear()
     current._sessions.clear()
-    current._latest = current._from_environment = None
+    current._from_environment = None
     current._watchers.clear()

@@ -176,7 +176,7 @@ def test_disconnect_by_name_does_not_guess_between_two(new_sandbox):
 
 def test_disconnect_after_the_service_ended_it_says_so(sandbox):
     session = signed_in(sandbox)
-    sandbox.store.end_client(session._client_information.client_id)
+    sandbox.store.end_client(session._source.current().client_id)
     result = session.disconnect()
     assert not result.confirmed
     assert "already ended" in result.message

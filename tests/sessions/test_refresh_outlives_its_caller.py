@@ -83,7 +83,7 @@ first = session._source.current()
 def test_a_refresh_goes_on_when_its_caller_is_interrupted(sandbox, tmp_path):
     script = """
 def interrupt():
-    while session._source._renewal is None:
+    while not session._source._flights:
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 sys.stdin.readline()

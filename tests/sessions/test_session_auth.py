@@ -12,7 +12,7 @@ import pytest
 import ic_notebook as ic
 from ic_notebook.sandbox import Faults
 from ic_notebook.sessions.status import SessionState
-from ic_notebook.sessions.token_source import REST
+from ic_notebook.sessions.token_source import NOT_RENEWABLE, REST
 from tests.sessions.people import CREDITS, TOKEN, Clock, impatient, refreshes, seen, signed_in
 
 pytestmark = pytest.mark.anyio
@@ -156,13 +156,15 @@ async def test_a_grant_that_is_gone_raises_sign_in_required_then_and_ever_after(
 
 async def test_a_dropped_client_ends_the_sign_in(sandbox, caller):
     session = signed_in(sandbox)
-    sandbox.store.end_client(session._client_information.client_id)
+    sandbox.store.end_client(session._source.current().client_id)
     with pytest.raises(ic.SignInRequired):
         await caller(session).get()
     assert session.state is SessionState.ENDED
 
 
-async def test_a_refused_token_without_a_refresh_token_ends_the_sign_in(sandbox, caller):
+async def test_a_refused_token_that_nothing_can_renew_raises_and_ends_by_a_call_that_all_may_make(
+    sandbox, caller
+):
     turn(sandbox, without=frozenset({"refresh_token"}))
     session = signed_in(sandbox)
     client = caller(session)
@@ -171,8 +173,24 @@ async def test_a_refused_token_without_a_refresh_token_ends_the_sign_in(sandbox,
     for _ in range(2):
         with pytest.raises(ic.SignInRequired, match="Connect again"):
             await client.get()
+    # An endpoint may refuse for its own reasons; the credits of the account it cannot.
+    assert session.state is SessionState.CONNECTED
+    with pytest.raises(ic.SignInRequired, match="Connect again"):
+        session.credits()
     assert session.state is SessionState.ENDED
     assert not session.status.connected
+    assert session.status.problem == NOT_RENEWABLE
+
+
+async def test_a_token_that_nothing_can_renew_ends_the_sign_in_when_its_time_is_over(sandbox, caller):
+    turn(sandbox, without=frozenset({"refresh_token"}), access_token_lifetime=100)
+    clock = Clock()
+    session = signed_in(sandbox, clock=clock)
+    clock.now += 101
+    sandbox.store.end_access_tokens()
+    with pytest.raises(ic.SignInRequired, match="Connect again"):
+        await caller(session).get()
+    assert session.state is SessionState.ENDED
 
 
 async def test_a_session_that_is_forgotten_during_a_call_raises_instead_of_the_401(sandbox, caller):

@@ -89,7 +89,7 @@ def test_another_token_or_api_in_the_environment_makes_another_session(sandbox, 
 
 def test_a_session_that_the_service_ended_gives_way_and_says_why(sandbox):
     session = connected(sandbox)
-    sandbox.store.end_client(session._client_information.client_id)
+    sandbox.store.end_client(session._source.current().client_id)
     with pytest.raises(ic.SignInRequired):
         session.credits()
     with pytest.raises(ic.SignInRequired, match="has ended"):

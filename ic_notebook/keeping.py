@@ -1,0 +1,151 @@
+"""Keeping: what of a sign-in outlives this process, and what other processes have done to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+
+from ic_notebook import environment
+from ic_notebook.errors import ConfigurationError, ICNotebookError
+from ic_notebook.login import LoginOptions
+from ic_notebook.oauth.metadata import discover, service_metadata
+from ic_notebook.sessions.current import CurrentSessions
+from ic_notebook.sessions.session import Session
+from ic_notebook.storage.choice import Storage, keyring_store, looked_in, object_store
+from ic_notebook.storage.sharing import SharedStore
+
+logger = logging.getLogger(__name__)
+
+FOLLOW_EVERY = 0.3
+"""Seconds between two looks at the marker that tells what other processes have done."""
+
+
+class Keeping:
+    """Where the sign-in of one server and profile is kept.
+
+    Attributes:
+        remember: whether the next sign-in is kept beyond this process.
+        impossible: why none can be kept here, once that is known; None otherwise.
+        failure: why the last sign-in could not be kept, or None.
+        busy: whether the storage is being called just now.
+
+    Args:
+        options: which server, and how.
+        profile: which of a person's accounts, or None for the one that is meant where nobody names one.
+        storage: what was asked for.
+        sessions: where a session that was kept is added.
+        on_change: called whenever an attribute has changed.
+    """
+
+    def __init__(
+        self,
+        options: LoginOptions,
+        *,
+        profile: str | None,
+        storage: Storage,
+        sessions: CurrentSessions,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.remember = (storage or environment.storage() or "memory") != "memory"
+        self.impossible: str | None = None
+        self.failure: str | None = None
+        self.busy = False
+        self._options = options
+        self._profile = profile
+        self._storage = storage
+        self._sessions = sessions
+        self._on_change = on_change
+
+    @property
+    def profile(self) -> str:
+        """Which of a person's accounts."""
+        return environment.profile(self._profile)
+
+    @property
+    def store(self) -> SharedStore:
+        """Where the sign-in is kept, if it is."""
+        issuer = self._options.base_url
+        if self._storage is None or isinstance(self._storage, str):
+            return keyring_store(issuer, self.profile)
+        return object_store(self._storage, issuer, self.profile)
+
+    @property
+    def offered(self) -> bool:
+        """Whether a person is to be asked: not where a storage was named, nor where several people come."""
+        return self._storage is None and not environment.serves_many()
+
+    def choose(self, *, remember: bool) -> None:
+        """A person says whether the next sign-in is to be kept."""
+        self.remember = remember and self.impossible is None
+        self._on_change()
+
+    def go_on_without(self) -> None:
+        """A person does not want to wait for the storage."""
+        self.store.calls.give_up()
+
+    async def restore(self) -> Session | None:
+        """The session that was kept, where one is to be looked for; None where there is none.
+
+        Raises:
+            StorageError: the storage cannot be read in time.
+            UnexpectedAnswer, ServiceUnavailable: the server's metadata cannot be read.
+        """
+        options = self._options
+        store = looked_in(self._storage, options.base_url, self.profile)
+        if store is None:
+            return None
+        with self._being_busy():
+            server = service_metadata(options.base_url)
+            if options.discover:
+                server = await options.transport.drive(discover(options.base_url))
+            return await self._sessions.restore(server, store, transport=options.transport)
+
+    async def check(self) -> None:
+        """Find out whether a sign-in can be kept here; `impossible` tells."""
+        try:
+            await self.store.check()
+        except ConfigurationError as failure:
+            self.remember, self.impossible = False, str(failure)
+            self._on_change()
+        except ICNotebookError:
+            # It does not answer just now; it may when it is needed.
+            pass
+
+    async def keep(self, session: Session) -> None:
+        """Keep a session, where that is wanted; `failure` and a warning tell where it cannot be."""
+        self.failure = None
+        if not self.remember:
+            return
+        with self._being_busy():
+            try:
+                await session.keep(self.store)
+            except ICNotebookError as failure:
+                self.failure = f"{failure} This sign-in ends with this process."
+                logger.warning("%s", self.failure)
+
+    async def follow(self, *, shown: Callable[[], Session | None], wanted: Callable[[], bool]) -> None:
+        """While `wanted`, look for what other processes do: to the session shown, or by signing in."""
+        stamp = self.store.stamp()
+        while wanted():
+            session = shown()
+            if session is not None and session.store is None:
+                return
+            await asyncio.sleep(FOLLOW_EVERY)
+            if session is not None:
+                await session.look()
+            elif (now := self.store.stamp()) != stamp:
+                stamp = now
+                with contextlib.suppress(ICNotebookError):
+                    await self.restore()
+
+    @contextlib.contextmanager
+    def _being_busy(self) -> Iterator[None]:
+        self.busy = True
+        self._on_change()
+        try:
+            yield
+        finally:
+            self.busy = False
+            self._on_change()

@@ -1,0 +1,122 @@
+"""Calls of a storage that may block for ever: a keyring asks a person, a vault its network."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ic_notebook.errors import ICNotebookError, StorageError
+from ic_notebook.notices import notices
+
+T = TypeVar("T")
+
+DEADLINE = 20.0
+"""Seconds after which a caller has its answer, whatever the storage does."""
+TELL_AFTER = 1.0
+"""Seconds after which a person is told what is being waited for."""
+_SLICE = 0.1
+
+
+class StorageCalls:
+    """Calls one storage, on a daemon thread, one call at a time.
+
+    The caller has its answer at the deadline; a call that is late goes on, and until it has returned nothing
+    queues behind it. A daemon thread, so that it never holds up the end of the process.
+
+    Args:
+        name: the storage, in words that fit a sentence, such as `your keyring`.
+        advice: what a person can do while it does not answer.
+        deadline: seconds.
+    """
+
+    def __init__(self, name: str, *, advice: str = "", deadline: float = DEADLINE) -> None:
+        self._name = name
+        self._advice = advice
+        self._deadline = deadline
+        self._call: concurrent.futures.Future[Any] | None = None
+        self._late: concurrent.futures.Future[Any] | None = None
+
+    @property
+    def under_way(self) -> concurrent.futures.Future[Any] | None:
+        """The call that has not returned yet, or None."""
+        return self._call if self._call is not None and not self._call.done() else None
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """What `function` returns.
+
+        Raises:
+            StorageError: it failed, or had not returned at the deadline.
+        """
+        ends = time.monotonic() + self._deadline
+        while (before := self.under_way) is not None:
+            await self._returned(before, ends)
+        call = _in_daemon_thread(function)
+        self._call = call
+        await self._returned(call, ends)
+        try:
+            return call.result()
+        except ICNotebookError as failure:
+            raise failure.with_traceback(None) from None
+        except Exception as failure:  # noqa: BLE001 - a storage of somebody else's may raise anything
+            # Its words may hold what was to be stored.
+            raise StorageError(f"{self._said} failed ({type(failure).__name__}). {self._advice}") from None
+
+    def give_up(self) -> None:
+        """A person does not want to wait: whoever does is told at once that there is no answer."""
+        self._late = self.under_way
+
+    @property
+    def _said(self) -> str:
+        return self._name[0].upper() + self._name[1:]
+
+    async def _returned(self, call: concurrent.futures.Future[Any], ends: float) -> None:
+        returned = _done(call)
+        with contextlib.ExitStack() as telling:
+            tell_at: float | None = time.monotonic() + TELL_AFTER
+            while not call.done() and call is not self._late and time.monotonic() < ends:
+                await asyncio.wait({returned}, timeout=max(0.0, min(_SLICE, ends - time.monotonic())))
+                if tell_at is not None and time.monotonic() >= tell_at and not call.done():
+                    telling.enter_context(
+                        notices.showing(f"{self._said} does not answer yet. {self._advice}".rstrip())
+                    )
+                    tell_at = None
+        if not call.done():
+            self._late = call
+            raise StorageError(f"{self._said} does not answer. {self._advice}".rstrip())
+
+
+def _in_daemon_thread(function: Callable[[], T]) -> concurrent.futures.Future[T]:
+    call: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as failure:  # noqa: BLE001 - handed to whoever asked
+            call.set_exception(failure)
+        else:
+            call.set_result(result)
+
+    threading.Thread(target=run, name="ic_notebook-storage", daemon=True).start()
+    return call
+
+
+def _done(call: concurrent.futures.Future[Any]) -> asyncio.Future[None]:
+    """Settles when the call has returned; what it returned, or raised, is not looked at."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def tell(_: object) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle)
+
+    call.add_done_callback(tell)
+    return done
