@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -14,6 +16,10 @@ from ic_notebook.errors import OAuthError, ServiceUnavailable, UnexpectedAnswer
 
 MAX_TEXT = 200
 MAX_VALUE = 16_384
+MAX_REFUSAL = 262_144
+"""Bytes; a refusal that is longer is not in words for a person, and is not parsed."""
+_NAMED = ("detail", "error_description", "message", "error", "error_message")
+_OF_NO_FIELD = {"non_field_errors", "__all__"}
 _VSCHAR = re.compile(r"[\x21-\x7e]+")
 
 
@@ -74,7 +80,7 @@ def host_of(response: httpx.Response) -> str:
 def retry_after(response: httpx.Response) -> float | None:
     """Seconds that a `Retry-After` asks to wait, as a number or a date (RFC 9110 §10.2.3), or None."""
     value = response.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,6}", value):
+    if re.fullmatch(r"[0-9]{1,18}", value):
         return float(value)
     try:
         # Both dates are the server's, so it does not matter how wrong our own clock is.
@@ -82,6 +88,23 @@ def retry_after(response: httpx.Response) -> float | None:
         return max(0.0, (until - now).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, such as `40 s`, `5 min`, `3 h` or `12 days`; never too short."""
+    for unit, size, up_to in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
+        if seconds <= up_to:
+            return f"{max(1, math.ceil(seconds / size))} {unit}"
+    return f"{math.ceil(seconds / 86_400)} days"
+
+
+def limit_reached(response: httpx.Response) -> str:
+    """The sentence for a 429, with the number of calls where a `RateLimit-Limit` says it."""
+    for name in ("ratelimit-limit", "x-ratelimit-limit"):
+        told = re.fullmatch(r"([1-9][0-9]{0,6})(?:, *\1; *w=60)?", response.headers.get(name, "").strip())
+        if told:
+            return f"The account's limit of {told[1]} calls a minute is reached."
+    return "The account's limit of calls a minute is reached."
 
 
 def refused(response: httpx.Response, *, what: str, secrets: Iterable[str] = ()) -> NoReturn:
@@ -93,10 +116,10 @@ def refused(response: httpx.Response, *, what: str, secrets: Iterable[str] = ())
         UnexpectedAnswer: anything else.
     """
     status, host = response.status_code, host_of(response)
-    secrets = _with_credential(response, secrets)
+    secrets = *secrets, *credentials_of(response)
     if status == httpx.codes.TOO_MANY_REQUESTS:
         wait = retry_after(response)
-        after = f"in {wait:.0f} s" if wait else "in a minute"
+        after = f"in {duration(wait)}" if wait else "in a minute"
         raise ServiceUnavailable(
             f"{what}: {host} takes no more requests just now (429). Try again {after}.",
             status_code=status,
@@ -134,38 +157,47 @@ def reason_of(response: httpx.Response, *, secrets: Iterable[str] = ()) -> str |
 
     Its error shapes are `detail`, `message`, `error` (text, list or object), `{field: [text]}`,
     `response_meta.error_message` and a bare list. The body of a 5xx is never read.
+
+    Raises:
+        httpx.StreamError: the body of a streamed response was not read.
     """
-    if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or len(response.content) > MAX_REFUSAL:
         return None
-    words = list(_words(json_of(response), depth=0))
-    return readable("; ".join(words[:3]), secrets=_with_credential(response, secrets))
+    words = islice(_words(json_of(response), depth=0), 3)
+    return readable("; ".join(words), secrets=(*secrets, *credentials_of(response)))
 
 
-def _with_credential(response: httpx.Response, secrets: Iterable[str]) -> tuple[str, ...]:
+def credentials_of(response: httpx.Response) -> tuple[str, ...]:
+    """What the request carried in `Authorization`, which an answer may echo."""
     try:
         authorization = response.request.headers.get("authorization", "")
     except RuntimeError:
         # A response that was never sent for has no request.
         authorization = ""
-    return *secrets, authorization.partition(" ")[2]
+    return authorization, authorization.partition(" ")[2]
 
 
 def _words(value: Any, *, depth: int) -> Iterator[str]:
     if isinstance(value, str):
-        yield value
+        if value.strip():
+            yield value
     elif isinstance(value, list) and depth < 4:
         for item in value[:3]:
             yield from _words(item, depth=depth + 1)
     elif isinstance(value, dict) and depth < 4:
-        named = [
-            value[key]
-            for key in ("detail", "error_description", "message", "error", "error_message", "response_meta")
-            if value.get(key)
-        ]
-        if named:
-            yield from _words(named[0], depth=depth + 1)
+        yield from _words_of_object(value, depth=depth + 1)
+
+
+def _words_of_object(value: dict[str, Any], *, depth: int) -> Iterator[str]:
+    meta = value.get("response_meta")
+    named = [value.get(key) for key in _NAMED]
+    named.append(meta.get("error_message") if isinstance(meta, dict) else meta)
+    for candidate in named:
+        words = list(_words(candidate, depth=depth))
+        if words:
+            yield from words
             return
-        for field, problems in list(value.items())[:3]:
-            if problems and isinstance(problems, (str, list)):
-                for problem in _words(problems, depth=depth + 1):
-                    yield f"{field}: {problem}"
+    for field, problems in islice(value.items(), 20):
+        if field != "response_meta" and isinstance(problems, (str, list)):
+            for problem in _words(problems, depth=depth):
+                yield problem if field in _OF_NO_FIELD else f"{field}: {problem}"

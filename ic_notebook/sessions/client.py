@@ -8,9 +8,17 @@ from typing import Any
 import httpx
 
 from ic_notebook.errors import APIError
-from ic_notebook.oauth.answers import readable, reason_of
+from ic_notebook.oauth.answers import (
+    credentials_of,
+    duration,
+    limit_reached,
+    readable,
+    reason_of,
+    retry_after,
+)
 from ic_notebook.sessions.auth import SessionAuth
-from ic_notebook.transport import CONNECT_TIMEOUT, TIMEOUT, USER_AGENT, ssl_context, uses_environment
+from ic_notebook.sessions.patience import CONNECTION_FAILURES, TIME_LIMIT, Pace, Patience
+from ic_notebook.transport import USER_AGENT, ssl_context, uses_environment
 
 _NEXT_STEP = {
     400: "Check what the call sends.",
@@ -19,7 +27,6 @@ _NEXT_STEP = {
     403: "The account, or the network on the way, does not allow this call.",
     404: "Check the path; the service's paths end with a slash.",
     422: "Check what the call sends.",
-    429: "The account's limit of calls a minute is reached; wait a minute.",
 }
 
 
@@ -44,43 +51,106 @@ def raise_for_status(response: httpx.Response) -> httpx.Response:
     """
     if response.is_success:
         return response
-    status = response.status_code
     try:
         reason = reason_of(response)
     except httpx.StreamError:
         reason = None
-    step = _NEXT_STEP.get(
-        status, "The service has a fault of its own; try again later." if status >= 500 else ""
-    )
-    called = f"{response.request.method} {readable(response.request.url.path)}"
-    answered = f"{called}: {status} {response.reason_phrase}".rstrip()
+    secrets = credentials_of(response)
+    phrase = readable(response.reason_phrase, secrets=secrets) or ""
+    called = f"{response.request.method} {readable(response.request.url.path, secrets=secrets)}"
+    answered = f"{called}: {response.status_code} {phrase}".rstrip()
     why = (reason or "").rstrip(".")
-    told = why and why.casefold() != response.reason_phrase.casefold()
-    words = f"{answered}{': ' + why if told else ''}. {step}".rstrip()
+    told = why and why.casefold() != phrase.casefold()
+    words = f"{answered}{': ' + why if told else ''}. {_next_step(response)}".rstrip()
     raise APIStatusError(words, response=response, reason=reason) from None
 
 
+def _next_step(response: httpx.Response) -> str:
+    status, asked = response.status_code, retry_after(response)
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return f"{limit_reached(response)} Try again in {duration(asked) if asked else 'a minute'}."
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        after = f"in {duration(asked)}" if asked else "later"
+        return f"The service has a fault of its own; try again {after}."
+    return _NEXT_STEP.get(status, "")
+
+
 class SessionClient(httpx.Client):
-    """An httpx.Client whose responses explain a refusal when `raise_for_status()` is called."""
+    """An httpx.Client that waits for the account's limit of calls, and sends again what was lost on the way.
+
+    After a 429 the call was not carried out, so any is repeated: after as many seconds as `Retry-After` says,
+    else after about 1 s, then 2, 4, 8 and at most 16. A wait of more than 2 s is told, in the log and in the
+    panel. After a connection failure or a 502, 503 or 504, only GET, HEAD, OPTIONS, TRACE, PUT and DELETE are
+    repeated: five times at most, after about 0.1 s, then twice as long each time (a 503 may ask for more by
+    `Retry-After`). A DELETE whose answer was lost can therefore end with the 404 of its repeat.
+
+    All repeats begin within the read time limit, counted from the first send; without one (`timeout=None`)
+    within 120 s. A call whose caller sets no time limit at all waits for the account's limit for 120 s too.
+    Where the wait asked for is longer than what is left, the 429 is given back at once. A body that cannot be
+    read twice (a file, a generator, a multipart form) is sent once; a stream that the caller holds is never
+    begun again. What cannot be repeated any more is the caller's: the answer, or httpx's own exception.
+
+    `raise_for_status()` explains a refusal; a status alone never raises.
+
+    Args:
+        pace: time and chance, where a test brings its own.
+        options: as httpx.Client takes them.
+    """
+
+    def __init__(self, *, pace: Pace | None = None, **options: Any) -> None:
+        self._pace = pace or Pace()
+        super().__init__(**options)
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """As httpx.Client.send; a status alone never raises."""
-        return _explaining(super().send(request, **options))
+        """As httpx.Client.send, with the repeats of this class."""
+        patience = Patience(request, self._pace)
+        while True:
+            try:
+                response = super().send(request, **options)
+            except CONNECTION_FAILURES as failure:
+                pause = patience.after_failure(failure)
+                if pause is None:
+                    raise
+            else:
+                pause = patience.after_answer(response)
+                if pause is None:
+                    return _explaining(response)
+                response.close()
+            with pause.showing():
+                self._pace.wait(pause.seconds)
 
 
 class AsyncSessionClient(httpx.AsyncClient):
-    """An httpx.AsyncClient whose responses explain a refusal when `raise_for_status()` is called."""
+    """An httpx.AsyncClient that waits and repeats as SessionClient does."""
+
+    def __init__(self, *, pace: Pace | None = None, **options: Any) -> None:
+        self._pace = pace or Pace()
+        super().__init__(**options)
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """As httpx.AsyncClient.send; a status alone never raises."""
-        return _explaining(await super().send(request, **options))
+        """As httpx.AsyncClient.send, with the repeats of SessionClient."""
+        patience = Patience(request, self._pace)
+        while True:
+            try:
+                response = await super().send(request, **options)
+            except CONNECTION_FAILURES as failure:
+                pause = patience.after_failure(failure)
+                if pause is None:
+                    raise
+            else:
+                pause = patience.after_answer(response)
+                if pause is None:
+                    return _explaining(response)
+                await response.aclose()
+            with pause.showing():
+                await self._pace.wait_async(pause.seconds)
 
 
 def client_options(auth: SessionAuth, base_url: str, given: dict[str, Any]) -> dict[str, Any]:
     """What a session's client is made with; what the caller gives wins, but for the auth."""
     options: dict[str, Any] = {
         "base_url": base_url,
-        "timeout": httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT),
+        "timeout": TIME_LIMIT,
         "trust_env": uses_environment(httpx.URL(base_url).host),
         "headers": {"Accept": "application/json", "User-Agent": USER_AGENT},
     }
