@@ -15,9 +15,9 @@ from ic_notebook.errors import (
     ICNotebookError,
     OAuthError,
     SignInCancelled,
-    SignInDeclined,
     SignInTimeout,
 )
+from ic_notebook.login.ends import last_page, own_fault
 from ic_notebook.login.options import LoginOptions
 from ic_notebook.login.states import OVER, TRANSITIONS, LoginState
 from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
@@ -185,16 +185,7 @@ class Login:
             self._answer.set_result(response)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._ended.wait(), PAGE_PATIENCE)
-        return self._page()
-
-    def _page(self) -> Page:
-        if self.state is LoginState.CONNECTED:
-            return pages.CONNECTED
-        if isinstance(self._failure, SignInDeclined):
-            return pages.DECLINED
-        if self._failure is not None:
-            return pages.failed(str(self._failure))
-        return pages.FINISHING
+        return last_page(self.state, self._failure)
 
     def _wake(self) -> None:
         if not self._news.done():
@@ -222,15 +213,20 @@ class Login:
     async def _prepare_again(self) -> None:
         assert self._registrar is not None
         assert self._client is not None
+        replacing = asyncio.create_task(self._registrar.replace(self._client))
         try:
-            client = await self._registrar.replace(self._client)
-        except ICNotebookError as error:
-            self.problem = f"{error} The link that you have stays as it is."
-        else:
-            self._registered_again = True
-            # An answer that came meanwhile is one to the old request, which it is checked against.
-            if not self._answer.done():
-                self._ask_with(client)
+            events: set[asyncio.Future[Any]] = {replacing, self._answer}
+            await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            replacing.cancel()
+            await asyncio.gather(replacing, return_exceptions=True)
+        # An answer that came meanwhile is one to the old request, which it is checked against.
+        if not self._answer.done():
+            try:
+                self._ask_with(replacing.result())
+                self._registered_again = True
+            except ICNotebookError as error:
+                self.problem = f"{error} The link that you have stays as it is."
         self._move(LoginState.READY)
         self.wait_for(self.options.release_after)
 
@@ -297,11 +293,6 @@ class Login:
             raise RuntimeError(f"A login does not go from {self.state.value} to {state.value}.")
         self.state = state
         self._on_change()
-
-
-def own_fault(error: BaseException) -> ICNotebookError:
-    """What a person is told of an exception not raised on purpose; its own words may hold anything."""
-    return ICNotebookError(f"A fault of ic_notebook itself ({type(error).__name__}). Connect again.")
 
 
 async def _nothing() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -256,3 +258,109 @@ async def test_the_request_returns_to_the_port_that_is_listened_on(registrar, po
 )
 def test_the_name_says_program_and_computer(machine, name):
     assert client_name(machine) == name
+
+
+# -- a client made by hand
+
+
+@pytest.mark.parametrize("base_url", [LOCAL, "https://api.example.com"])
+async def test_a_client_made_by_hand_is_neither_registered_checked_nor_stored(
+    registrar, server, tmp_path, base_url
+):
+    made = registrar(base_url, client_id="by-hand")
+    client = await made.client()
+    await made.signed_in(client)
+    await made.drop(client)
+
+    assert (client.client_id, client.client_name, client.scope) == ("by-hand", "", "all")
+    assert client.redirect_uris == ("http://127.0.0.1:1001/callback", "http://127.0.0.1:1002/callback")
+    assert made.authorization_request(client, 1002).client_id == "by-hand"
+    assert server.asked == []
+    assert not (tmp_path / "clients.json").exists()
+
+
+async def test_a_client_made_by_hand_leaves_a_stored_one_of_the_same_name_alone(registrar):
+    await registrar().client()
+    made = registrar(client_id="c1")
+    await made.drop(await made.client())
+
+    assert (await registrar().client()).client_id == "c1"
+
+
+async def test_a_server_without_registration_takes_a_client_made_by_hand(registrar):
+    made = registrar(client_id="by-hand")
+    made.server = replace(made.server, registration_endpoint=None)
+
+    assert (await made.client()).client_id == "by-hand"
+
+
+async def test_a_server_without_registration_says_which_client_to_ask_for(registrar):
+    made = registrar()
+    made.server = replace(made.server, registration_endpoint=None)
+    with pytest.raises(ConfigurationError) as caught:
+        await made.client()
+
+    words = str(caught.value)
+    assert "http://127.0.0.1:PORT/callback for the ports 1001, 1002" in words
+    assert "client_id=" in words
+
+
+# -- registered anew on request
+
+
+async def test_a_new_client_takes_the_place_of_the_stored_one_unchecked(registrar, server):
+    await registrar().client()
+    client = await registrar(new_client=True).client()
+
+    assert client.client_id == "c2"
+    assert server.asked == ["register", "register", "authorize"]
+    assert (await registrar().client()).client_id == "c2"
+
+
+async def test_a_new_client_where_none_is_stored_is_registered_once(registrar, server):
+    assert (await registrar(new_client=True).client()).client_id == "c1"
+    assert server.asked == ["register"]
+
+
+@pytest.mark.parametrize("by", ["new_client", "replace"])
+async def test_a_client_that_cannot_be_replaced_stays(registrar, server, by):
+    old = await registrar().client()
+    answer = server.handle_async_request
+
+    async def refuse(request):
+        if request.method == "GET":
+            return await answer(request)
+        return httpx.Response(403, stream=httpx.ByteStream(b'{"error": "access_denied"}'))
+
+    server.handle_async_request = refuse
+    with pytest.raises(OAuthError, match="access_denied"):
+        await (registrar(new_client=True).client() if by == "new_client" else registrar().replace(old))
+    server.handle_async_request = answer
+
+    assert await registrar().client() == old
+
+
+async def test_a_replacement_that_returns_to_localhost_leaves_no_old_client_behind(
+    registrar, server, tmp_path
+):
+    old = await registrar().client()
+    server.refuse_host = "127.0.0.1"
+    fresh = await registrar().replace(old)
+
+    kept = json.loads((tmp_path / "clients.json").read_text())["clients"]
+    assert [entry["client_id"] for entry in kept] == [fresh.client_id]
+
+
+# -- servers that want a secret of everybody
+
+
+@pytest.mark.parametrize(
+    ("methods", "warned"), [(None, False), (("none",), False), (("client_secret_basic",), True), ((), True)]
+)
+async def test_a_server_that_wants_secrets_is_tried_with_a_warning(registrar, caplog, methods, warned):
+    made = registrar()
+    made.server = replace(made.server, token_endpoint_auth_methods_supported=methods)
+    client = await made.client()
+
+    assert client.client_id == "c1"
+    assert any("needs a secret" in record.getMessage() for record in caplog.records) is warned

@@ -112,7 +112,7 @@ def test_no_repr_shows_a_secret(face, browser, eventually, turn, moment):
         session = attempt.result(15)
         secrets.of_session(session)
         things += [session, session.status, session.auth, session._source, session._source.current()]
-        things += [session._source._storage, session.client()]
+        things += [session._source.store, session.client()]
     if login._answer.done():
         things.append(login._answer.result())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -9,6 +11,7 @@ import os
 import stat
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,11 @@ def client(
     client_id: str = "c1", *, uris: tuple[str, ...] = URIS, scope: str | None = "all"
 ) -> ClientInformation:
     return ClientInformation(client_id=client_id, client_name="a name", redirect_uris=uris, scope=scope)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture
@@ -267,6 +275,138 @@ def test_the_default_place_is_the_users_configuration(monkeypatch, tmp_path):
     assert path.parent.name == "ic_notebook"
     assert tmp_path in path.parents
     assert ClientStore().machine
+
+
+# -- one registration at a time
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(clients, "REGISTERING_TIMEOUT", 0.2)
+
+
+def warnings_in(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.anyio
+async def test_registrations_at_one_server_come_one_after_the_other_and_the_loop_goes_on(store):
+    inside, most, ticks = 0, 0, 0
+
+    async def register() -> None:
+        nonlocal inside, most
+        async with ClientStore(store.path, machine="here").registering(ISSUER):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.03)
+            inside -= 1
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.001)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.gather(*(register() for _ in range(5)))
+    ticking.cancel()
+
+    assert most == 1
+    assert ticks > 20
+
+
+@pytest.mark.anyio
+async def test_another_server_and_another_computer_are_not_waited_for(store, caplog):
+    other = ClientStore(store.path, machine="there")
+    async with (
+        store.registering(ISSUER),
+        store.registering("https://other.example.com"),
+        other.registering(ISSUER),
+    ):
+        pass
+
+    assert warnings_in(caplog) == []
+
+
+@pytest.mark.anyio
+async def test_who_waited_long_enough_goes_on_with_a_warning(store, quick, caplog):
+    async with store.registering(ISSUER):
+        async with store.registering(ISSUER):
+            pass
+        assert "another program has been registering" in warnings_in(caplog)[0]
+    caplog.clear()
+    async with store.registering(ISSUER):
+        pass
+
+    assert warnings_in(caplog) == []
+
+
+@pytest.mark.anyio
+async def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    async with ClientStore(tmp_path / "file" / "clients.json", machine="here").registering(ISSUER):
+        pass
+
+    assert "cannot be locked" in warnings_in(caplog)[0]
+
+
+@pytest.mark.anyio
+async def test_a_file_system_without_locks_costs_a_warning(store, monkeypatch, caplog):
+    def unable(*_arguments, **_options):
+        raise NotImplementedError
+
+    monkeypatch.setattr(clients.filelock, "FileLock", unable)
+    async with store.registering(ISSUER):
+        pass
+
+    assert "no locks on this file system" in warnings_in(caplog)[0]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ending", [ZeroDivisionError, asyncio.CancelledError])
+async def test_a_registration_that_fails_lets_go(store, quick, caplog, ending):
+    with pytest.raises(ending):
+        async with store.registering(ISSUER):
+            raise ending
+    async with store.registering(ISSUER):
+        pass
+
+    assert warnings_in(caplog) == []
+
+
+@pytest.mark.anyio
+async def test_who_stops_waiting_takes_nothing_with_them(store, quick, caplog):
+    async def register() -> None:
+        async with store.registering(ISSUER):
+            pass
+
+    async with store.registering(ISSUER):
+        waiting = asyncio.create_task(register())
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    async with store.registering(ISSUER):
+        pass
+
+    assert warnings_in(caplog) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+async def test_a_forked_child_neither_holds_nor_frees_its_parents_lock(store, quick, caplog):
+    async with store.registering(ISSUER):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if not child:
+            gc.collect()
+            os._exit(0)
+        os.waitpid(child, 0)
+        async with store.registering(ISSUER):
+            assert len(warnings_in(caplog)) == 1
+    async with store.registering(ISSUER):
+        assert len(warnings_in(caplog)) == 1
 
 
 PROCESSES, SAVES = 8, 50
