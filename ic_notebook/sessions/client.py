@@ -78,11 +78,11 @@ def _next_step(response: httpx.Response) -> str:
 class SessionClient(httpx.Client):
     """An httpx.Client that waits for the account's limit of calls, and sends again what was lost on the way.
 
-    After a 429 the call was not carried out, so any is repeated: after as many seconds as `Retry-After` says,
-    else after about 1 s, then 2, 4, 8 and at most 16. A wait of more than 2 s is told, in the log and in the
-    panel. After a connection failure or a 502, 503 or 504, only GET, HEAD, OPTIONS, TRACE, PUT and DELETE are
-    repeated: five times at most, after about 0.1 s, then twice as long each time (a 503 may ask for more by
-    `Retry-After`). A DELETE whose answer was lost can therefore end with the 404 of its repeat.
+    After a 429 the call was not carried out, so any is repeated: after as many seconds as `Retry-After` says
+    (and up to one more, by chance), else after 0.5 to 1 s, then twice as long each time, 16 s at most. A wait
+    of more than 2 s is told, in the log and in the panel. After a connection failure or a 502, 503 or 504, only GET, HEAD, OPTIONS, TRACE, PUT and DELETE are
+    repeated: five times at most, after 0.05 to 0.1 s, then twice as long each time (`Retry-After` may ask for
+    more). A DELETE whose answer was lost can therefore end with the 404 of its repeat.
 
     All repeats begin within the read time limit, counted from the first send; without one (`timeout=None`)
     within 120 s. A call whose caller sets no time limit at all waits for the account's limit for 120 s too.
