@@ -68,7 +68,7 @@ def add_fault_options(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         type=_fault,
-        metavar="NAME=VALUE,…",
+        metavar="NAME=VALUE,...",
         help="one more kind of fault, such as kind=dropped,fraction=0.02,seed=1,stage=after; names as above, "
         "path too; may be repeated",
     )
