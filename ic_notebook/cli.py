@@ -12,12 +12,19 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ic_notebook import __version__
 from ic_notebook.errors import ICNotebookError, SignInRequired
 
-NOT_SIGNED_IN = "Nobody is signed in here. Set IC_ACCESS_TOKEN to a token or API key."
+if TYPE_CHECKING:
+    from ic_notebook.sessions.session import Session
+    from ic_notebook.sessions.status import Status
+
+NOT_SIGNED_IN = (
+    "Nobody is signed in. Run: ic-notebook connect. For unattended runs set IC_ACCESS_TOKEN to a token or "
+    "API key."
+)
 DONE, FAILED, USAGE, SIGN_IN_REQUIRED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -29,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = run(arguments)
         sys.stdout.flush()
     except SignInRequired as error:
-        refused = "IC_ACCESS_TOKEN" in os.environ
-        print(f"ic-notebook: {error if refused else NOT_SIGNED_IN}", file=sys.stderr)
+        from ic_notebook.sessions.token_source import NOBODY
+
+        print(f"ic-notebook: {NOT_SIGNED_IN if str(error) == NOBODY else error}", file=sys.stderr)
         return SIGN_IN_REQUIRED
     except ICNotebookError as error:
         print(f"ic-notebook: {error}", file=sys.stderr)
@@ -49,27 +57,49 @@ def _parser() -> argparse.ArgumentParser:
         prog="ic-notebook",
         description="Sign in to the influencers.club API, and look at what may use your account.",
         epilog="Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 nobody is signed in, 130 interrupted. "
-        "IC_BASE_URL names another API; IC_ACCESS_TOKEN holds a token or API key for unattended runs.",
+        "IC_BASE_URL names another API, IC_PROFILE one of several accounts; IC_ACCESS_TOKEN holds a token or "
+        "API key for unattended runs.",
     )
     parser.add_argument("--version", action="version", version=f"ic-notebook {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    connect = _add(commands, "connect", _connect, "sign in once, to see that it works, and show the credits")
+    connect = _add(commands, "connect", _connect, "sign in once, for every notebook and script of this user")
+    _add_which(connect)
     connect.add_argument("--timeout", type=_seconds, default=300.0, metavar="SECONDS", help="default: 300")
-    connect.add_argument("--base-url", metavar="URL", help="the API, in place of IC_BASE_URL")
-    connect.add_argument("--discover", action="store_true", help="read the server's own metadata (RFC 8414)")
+    connect.add_argument(
+        "--storage",
+        choices=("keyring", "memory"),
+        default="keyring",
+        help="where it is kept: in the system's keyring (default), or nowhere, to see that it works",
+    )
+    connect.add_argument("--client-id", metavar="ID", help="a client registered by hand at the server")
     connect.add_argument("--scope", help="the scope to ask for, in place of the server's default")
+    connect.add_argument(
+        "--new-client", action="store_true", help="register anew, because the browser showed an error page"
+    )
 
-    status = _add(commands, "status", _status, "tell whether IC_ACCESS_TOKEN gives a sign-in")
+    status = _add(commands, "status", _status, "tell whether somebody is signed in; calls no server")
+    _add_which(status)
     status.add_argument("--json", action="store_true", help="for a script to read")
 
     apps = _add(commands, "apps", _apps, "list the apps that may use the account")
+    _add_which(apps)
     apps.add_argument("--json", action="store_true", help="for a script to read")
 
     revoke = _add(commands, "revoke", _revoke, "disconnect one app at the service")
+    _add_which(revoke)
     revoke.add_argument("app_id", metavar="APP_ID", help="as `ic-notebook apps` lists it")
 
+    disconnect = _add(
+        commands, "disconnect", _disconnect, "end the sign-in at the service and forget it here"
+    )
+    _add_which(disconnect)
+
+    forget = _add(commands, "forget", _forget, "forget the sign-in here; the app stays connected")
+    _add_which(forget)
+
     token = _add(commands, "token", _token, "print the access token, for another program to read")
+    _add_which(token)
     token.add_argument("--show", action="store_true", help="print it even to a terminal")
 
     _add_sandbox(commands)
@@ -88,6 +118,12 @@ def _add(commands: Any, name: str, run: Callable[[argparse.Namespace], int], hel
     return command
 
 
+def _add_which(command: Any) -> None:
+    command.add_argument("--base-url", metavar="URL", help="the API, in place of IC_BASE_URL")
+    command.add_argument("--profile", metavar="NAME", help="one of several accounts, in place of IC_PROFILE")
+    command.add_argument("--discover", action="store_true", help="read the server's own metadata (RFC 8414)")
+
+
 def _add_sandbox(commands: Any) -> None:
     help_ = "an authorization server to develop against, on this computer alone"
     sandbox = _add(commands, "sandbox", _sandbox, help_)
@@ -102,33 +138,69 @@ def _connect(arguments: argparse.Namespace) -> int:
 
     session = connect(
         base_url=arguments.base_url,
+        profile=arguments.profile,
+        storage=arguments.storage,
         timeout=arguments.timeout,
         discover=arguments.discover,
+        client_id=arguments.client_id,
         scope=arguments.scope,
+        new_client=arguments.new_client,
     )
-    print(f"Connected to {session.base_url}: {session.credits():,.2f} credits.")
-    if not session.is_from_environment:
-        print("This sign-in ends with this command, which keeps no token.", file=sys.stderr)
-    return DONE
+    try:
+        credits_ = f": {session.credits():,.2f} credits"
+    except ICNotebookError:
+        if not arguments.discover:
+            raise
+        credits_ = ""  # another server's API need not have any
+    print(f"Connected to {session.base_url}{credits_}.")
+    print(f"The sign-in is {session.status.kept}.", file=sys.stderr)
+    kept = session.store is not None or session.is_from_environment or arguments.storage == "memory"
+    return DONE if kept else FAILED
+
+
+def _session(arguments: argparse.Namespace) -> Session:
+    from ic_notebook.connecting import session
+
+    return session(base_url=arguments.base_url, profile=arguments.profile, discover=arguments.discover)
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from ic_notebook.connecting import status
+    from ic_notebook.environment import base_url, profile
+    from ic_notebook.sessions.status import Status
+    from ic_notebook.sessions.token_source import NOBODY
 
-    found = status()
+    try:
+        found = _session(arguments).status
+    except SignInRequired as nobody:
+        problem = NOT_SIGNED_IN if str(nobody) == NOBODY else str(nobody)
+        found = Status(
+            connected=False,
+            base_url=base_url(arguments.base_url),
+            profile=profile(arguments.profile),
+            problem=problem,
+        )
     if arguments.json:
-        print(json.dumps({"connected": found.connected, "base_url": found.base_url, "kept": found.kept}))
+        print(json.dumps(_status_json(found)))
     else:
-        print(found if found.connected else NOT_SIGNED_IN)
+        print(found)
         if found.connected:
             print("No call was made to check the token.", file=sys.stderr)
     return DONE if found.connected else SIGN_IN_REQUIRED
 
 
-def _apps(arguments: argparse.Namespace) -> int:
-    from ic_notebook.connecting import apps
+def _status_json(status: Status) -> dict[str, Any]:
+    return {
+        "connected": status.connected,
+        "base_url": status.base_url,
+        "profile": status.profile,
+        "kept": status.kept,
+        "since": status.since.isoformat() if status.since else None,
+        "registered_as": status.registered_as,
+    }
 
-    listed = apps()
+
+def _apps(arguments: argparse.Namespace) -> int:
+    listed = _session(arguments).apps()
     if not arguments.json:
         print(listed)
         return DONE
@@ -147,16 +219,23 @@ def _apps(arguments: argparse.Namespace) -> int:
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
-    from ic_notebook.connecting import revoke
-
-    revoke(arguments.app_id)
+    _session(arguments).revoke(arguments.app_id)
     print("Disconnected.")
     return DONE
 
 
-def _token(arguments: argparse.Namespace) -> int:
-    from ic_notebook.connecting import session
+def _disconnect(arguments: argparse.Namespace) -> int:
+    print(_session(arguments).disconnect())
+    return DONE
 
+
+def _forget(arguments: argparse.Namespace) -> int:
+    _session(arguments).forget()
+    print("Forgotten here. At the service the app stays connected.")
+    return DONE
+
+
+def _token(arguments: argparse.Namespace) -> int:
     if sys.stdout.isatty() and not arguments.show:
         print(
             "ic-notebook: a token does not belong on a screen. Pipe it into the program that needs it, or "
@@ -164,7 +243,7 @@ def _token(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return FAILED
-    print(session().access_token())
+    print(_session(arguments).access_token())
     return DONE
 
 

@@ -191,22 +191,33 @@ def panel(
     return ConnectPanel(face)
 
 
-def session(*, profile: str | None = None) -> Session:
+def session(*, base_url: str | None = None, profile: str | None = None, discover: bool = False) -> Session:
     """The session that is meant. No browser is opened for it.
 
     Args:
+        base_url: the API; where None, the one connected last in this process, else `IC_BASE_URL`.
         profile: the session of this profile; the environment's token belongs to none.
+        discover: look for a sign-in at a server that announces its own metadata (RFC 8414).
 
     Returns:
         The one connected last in this process, else that of `IC_ACCESS_TOKEN`, else the one that the keyring
-        holds for `IC_BASE_URL` and the profile.
+        holds.
 
     Raises:
         SignInRequired: there is none.
-        ConfigurationError: the profile or an environment variable cannot be used.
+        ConfigurationError: something given, or an environment variable, cannot be used.
         StorageError: the keyring holds one, but cannot be read: it is locked.
+        UnexpectedAnswer, ServiceUnavailable: with `discover`, the metadata cannot be read.
     """
-    return current.meant(profile=profile)
+    if base_url is None and not discover:
+        return current.meant(profile=profile)
+    face = _sign_in(base_url, profile, None, discover=discover, client_id=None, scope=None)
+    found = current.find(face.options.base_url, profile=profile)
+    if found is None or (found.state is not SessionState.CONNECTED and not found.is_from_environment):
+        found = background().run(face.keeping.restore)
+    if found is None:
+        raise SignInRequired(NOBODY)
+    return found
 
 
 def status(*, profile: str | None = None) -> Status:

@@ -13,7 +13,17 @@ from ic_notebook.cli import main
 from ic_notebook.sandbox import Faults
 from tests.scripts.processes import WITHIN, environment, run
 
-COMMANDS = ["connect", "status", "apps", "revoke", "token", "sandbox", "demo"]
+COMMANDS = [
+    "connect",
+    "status",
+    "apps",
+    "revoke",
+    "disconnect",
+    "forget",
+    "token",
+    "sandbox",
+    "demo",
+]
 
 
 @pytest.fixture
@@ -95,12 +105,17 @@ def test_nobody_signed_in_is_3_and_names_the_variable(capsys, command):
 
 def test_status_of_nobody_is_3_and_still_an_answer(capsys):
     assert exit_code("status") == 3
-    assert capsys.readouterr().out.startswith("Nobody is signed in here. Set IC_ACCESS_TOKEN")
+    assert capsys.readouterr().out.startswith(
+        "Not connected to https://api-dashboard.influencers.club. Nobody is signed in."
+    )
     assert exit_code("status", "--json") == 3
     assert json.loads(capsys.readouterr().out) == {
         "connected": False,
         "base_url": "https://api-dashboard.influencers.club",
+        "profile": "default",
         "kept": None,
+        "since": None,
+        "registered_as": None,
     }
 
 
@@ -202,11 +217,20 @@ def test_connect_with_a_browser_prints_the_credits_and_no_token(tmp_path, sandbo
         "#!/bin/sh\nexec python3 -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1]).read()' \"$1\"\n"
     )
     browser.chmod(0o700)
-    arguments = ["connect", "--base-url", f"{sandbox.url}/", "--discover", "--timeout", "20"]
+    arguments = [
+        "connect",
+        "--base-url",
+        f"{sandbox.url}/",
+        "--discover",
+        "--timeout",
+        "20",
+        "--storage",
+        "memory",
+    ]
     done = run("-m", "ic_notebook", *arguments, home=tmp_path, BROWSER=str(browser))
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"Connected to {sandbox.url}: 627.13 credits.\n"
-    assert "keeps no token" in done.stderr
+    assert "The sign-in is this process only." in done.stderr
     assert [path.name for path in (tmp_path / "config").rglob("*.json")] == ["clients.json"]
 
 
@@ -214,11 +238,11 @@ def test_connect_with_a_key_shows_the_credits_and_ends_no_sign_in(capsys, key, s
     assert exit_code("connect") == 0
     said = capsys.readouterr()
     assert said.out == f"Connected to {sandbox.url}: 627.13 credits.\n"
-    assert said.err == ""
+    assert said.err == "The sign-in is from the environment, not renewed here.\n"
 
 
 def test_connect_that_nobody_answers_is_1(tmp_path, sandbox):
-    arguments = ["connect", "--timeout", "0.5"]
+    arguments = ["connect", "--timeout", "0.5", "--storage", "memory"]
     done = run("-m", "ic_notebook", *arguments, home=tmp_path, BROWSER="true", IC_BASE_URL=sandbox.url)
     assert done.returncode == 1
     assert "Nobody approved" in done.stderr
