@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any, NoReturn
@@ -84,10 +85,15 @@ def retry_after(response: httpx.Response) -> float | None:
         return float(value)
     try:
         # Both dates are the server's, so it does not matter how wrong our own clock is.
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(response.headers.get("date", ""))
-        return max(0.0, (until - now).total_seconds())
+        return max(0.0, (_date(value) - _date(response.headers.get("date", ""))).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _date(value: str) -> datetime:
+    date = parsedate_to_datetime(value)
+    # The oldest of the three forms (RFC 9110 §5.6.7) names no zone.
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
 
 
 def duration(seconds: float) -> str:

@@ -79,16 +79,18 @@ class SessionClient(httpx.Client):
     """An httpx.Client that waits for the account's limit of calls, and sends again what was lost on the way.
 
     After a 429 the call was not carried out, so any is repeated: after as many seconds as `Retry-After` says
-    (and up to one more, by chance), else after 0.5 to 1 s, then twice as long each time, 16 s at most. A wait
-    of more than 2 s is told, in the log and in the panel. After a connection failure or a 502, 503 or 504, only GET, HEAD, OPTIONS, TRACE, PUT and DELETE are
-    repeated: five times at most, after 0.05 to 0.1 s, then twice as long each time (`Retry-After` may ask for
-    more). A DELETE whose answer was lost can therefore end with the 404 of its repeat.
+    (and up to one more, by chance), else after 0.5 to 1 s, then twice as long each time, 16 s at most. A
+    wait of more than 2 s is told, in the log and in the panel. After a connection failure or a 502, 503 or
+    504, only GET, HEAD, OPTIONS, TRACE, PUT and DELETE are repeated: five times at most, after 0.05 to 0.1
+    s, then twice as long each time (`Retry-After` may ask for more). A DELETE whose answer was lost can
+    therefore end with the 404 of its repeat.
 
-    All repeats begin within the read time limit, counted from the first send; without one (`timeout=None`)
-    within 120 s. A call whose caller sets no time limit at all waits for the account's limit for 120 s too.
-    Where the wait asked for is longer than what is left, the 429 is given back at once. A body that cannot be
-    read twice (a file, a generator, a multipart form) is sent once; a stream that the caller holds is never
-    begun again. What cannot be repeated any more is the caller's: the answer, or httpx's own exception.
+    Every repeat begins within the read time limit, counted from the first send; without one (`timeout=None`)
+    within 120 s. Where the caller sets no time limit at all, the wait for the account's limit has 120 s too.
+    Where it would be longer than what is left, the 429 is given back at once. A read that timed out is not
+    repeated: it has had all its time. A body that cannot be read twice (a file, a generator, a multipart
+    form) is sent once; a stream that the caller holds is never begun again. What is not repeated any more is
+    the caller's: the answer, or httpx's own exception.
 
     `raise_for_status()` explains a refusal; a status alone never raises.
 

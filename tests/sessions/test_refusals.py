@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 import ic_notebook as ic
+from tests.sessions.pacing import Passing
 from tests.sessions.people import signed_in
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ def answering(status: int, **body) -> httpx.MockTransport:
 
 
 async def refusal(caller, session, transport, path="/public/v1/discovery/") -> ic.APIError:
-    response = await caller(session, transport=transport).request("POST", path)
+    response = await caller(session, transport=transport, pace=Passing().pace).request("POST", path)
     with pytest.raises(ic.APIError) as caught:
         response.raise_for_status()
     return caught.value
@@ -93,6 +94,60 @@ async def test_a_token_that_the_service_echoes_is_not_shown(session, caller):
 
     error = await refusal(caller, session, httpx.MockTransport(echo))
     assert session.access_token() not in f"{error} {error!r} {vars(error)!r}"
+
+
+async def test_a_token_in_the_reason_phrase_or_the_path_is_not_shown(session, caller):
+    token = session.access_token()
+
+    def echo(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, extensions={"reason_phrase": f"Bad {token}".encode()})
+
+    error = await refusal(caller, session, httpx.MockTransport(echo), path=f"/{token}/")
+    assert str(error) == "POST /…/: 400 Bad …. Check what the call sends."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000 + b'"deep"' + b"]" * 100_000,
+        b'{"detail": ' * 1_000 + b'"deep"' + b"}" * 1_000,
+        b'{"detail": "' + b"x" * 5_000_000 + b'"}',
+        b'{"detail": ' + b"9" * 10_000 + b"}",
+        b'{"detail": "\\ud800\\u0000\\u001b[2J"}',
+        b"\xff\xfe{",
+        b'{"detail": NaN}',
+    ],
+    ids=["deep lists", "deep objects", "huge", "huge number", "controls", "no text", "not a number"],
+)
+async def test_a_hostile_body_leaves_one_short_line(session, caller, content):
+    error = await refusal(caller, session, answering(400, content=content))
+    assert str(error).isprintable()
+    assert len(str(error)) < 400
+    assert str(error).startswith("POST /public/v1/discovery/: 400 Bad Request")
+
+
+async def test_a_limit_that_is_reached_says_what_the_service_says_and_when_to_come_back(session, caller):
+    body = {"json": {"detail": "Request was throttled."}, "headers": {"retry-after": "300"}}
+    error = await refusal(caller, session, answering(429, **body))
+    assert str(error) == (
+        "POST /public/v1/discovery/: 429 Too Many Requests: Request was throttled. "
+        "The account's limit of calls a minute is reached. Try again in 5 min."
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("GET /public/v1/nothing/", "404 Not Found. Check the path"),
+        ("POST /public/v1/accounts/credits/", "405 Method Not Allowed"),
+        ("DELETE /public/v1/oauth/apps/999/", "404 Not Found. Check the path"),
+    ],
+)
+async def test_the_sandbox_is_understood(session, caller, call, words):
+    answer = await caller(session).request(*call.split())
+    with pytest.raises(ic.APIError) as caught:
+        answer.raise_for_status()
+    assert str(caught.value).startswith(f"{call}: {words}")
 
 
 async def test_a_status_alone_never_raises_and_a_success_gives_the_response(session, caller):
