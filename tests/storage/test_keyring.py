@@ -225,6 +225,22 @@ def test_a_delete_that_dies_anywhere_leaves_the_last_set_or_none_and_never_an_ol
     assert seen == sorted(seen, key=lambda loaded: loaded is None)
 
 
+@pytest.mark.parametrize("sizes", [["short", "short"], ["long", "short"], ["short", "long"]], ids=">".join)
+@pytest.mark.parametrize("keyring_class", KEYRINGS.values(), ids=KEYRINGS)
+def test_what_is_deleted_stays_so_whatever_dies_while_the_rest_is_cleared_away(keyring_class, sizes):
+    history = [tokens_of(f"old{i}", SIZES[size]) for i, size in enumerate(sizes)]
+    for keyring in crashes(keyring_class, history, lambda storage: storage.delete()):
+        left = dict(keyring.entries)
+        if storage_in(keyring).load() is not None:
+            continue
+        for die_at in range(len(left) + 1):
+            keyring.entries, keyring.die_at = dict(left), keyring.steps + die_at
+            with contextlib.suppress(Died):
+                storage_in(keyring).delete()
+            keyring.die_at = None
+            assert storage_in(keyring).load() is None
+
+
 CHANGES = st.lists(
     st.tuples(
         st.sampled_from(["save", "save", "delete"]),
@@ -256,6 +272,47 @@ def test_crash_upon_crash_leaves_what_was_or_what_was_to_be(keyring_class, chang
 
 
 # Who writes meanwhile
+
+
+class Meanwhile:
+    """A reader's view of a keyring: just before its read of that number, somebody else changes what is there."""
+
+    def __init__(self, keyring, change, *, at: int):
+        self.keyring, self.change, self.reads_to_go = keyring, change, at
+
+    def get_password(self, service, username):
+        if self.reads_to_go == 0:
+            self.change()
+        self.reads_to_go -= 1
+        return self.keyring.get_password(service, username)
+
+
+@pytest.mark.parametrize("size", [40, 3_000], ids=["short", "long"])
+@pytest.mark.parametrize("before", [1, 2, 3] if LONG else [1, 2])
+@pytest.mark.parametrize("changes", ["", "s", "ss", "sss", "d", "ds", "dss", "sd"])
+@pytest.mark.parametrize("last", ["save", "delete"])
+def test_a_load_during_which_others_write_gives_what_was_there_then_or_later(
+    keyring, size, before, changes, last
+):
+    """The last of the others is still at it, at each of its steps, when the load goes on."""
+    for at in range(10 if LONG else 6):
+        for steps in range(9 if LONG else 5):
+            keyring.entries, keyring.die_at = {}, None
+            sets = [tokens_of(f"n{i}", size) for i in range(before + len(changes) + 1)]
+            for tokens in sets[:before]:
+                storage_in(keyring).save(tokens)
+
+            def change(steps=steps, rest=sets[before:]) -> None:
+                storage = storage_in(keyring)
+                for tokens, what in zip(rest, changes, strict=False):
+                    storage.save(tokens) if what == "s" else storage.delete()
+                keyring.die_at = keyring.steps + steps
+                with contextlib.suppress(Died):
+                    storage.save(rest[-1]) if last == "save" else storage.delete()
+                keyring.die_at = None
+
+            loaded = storage_in(Meanwhile(keyring, change, at=at)).load()
+            assert loaded in sets[before - 1 :] or (loaded is None and "d" in changes + last[0])
 
 
 SAVES = 1_500 if LONG else 150
