@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable, Iterator
 
 from ic_notebook import environment
-from ic_notebook.errors import ConfigurationError, ICNotebookError
+from ic_notebook.errors import ConfigurationError, ICNotebookError, StorageError
 from ic_notebook.login import LoginOptions
 from ic_notebook.oauth.metadata import discover, service_metadata
 from ic_notebook.sessions.current import CurrentSessions
 from ic_notebook.sessions.session import Session
+from ic_notebook.sessions.status import SessionState
 from ic_notebook.storage.choice import Storage, keyring_store, looked_in, object_store
 from ic_notebook.storage.sharing import SharedStore
 
@@ -29,7 +30,7 @@ class Keeping:
         remember: whether the next sign-in is kept beyond this process.
         impossible: why none can be kept here, once that is known; None otherwise.
         failure: why the last sign-in could not be kept, or None.
-        busy: whether the storage is being called just now.
+        unread: whether the storage could not be read when it was last looked into.
 
     Args:
         options: which server, and how.
@@ -51,12 +52,20 @@ class Keeping:
         self.remember = (storage or environment.storage() or "memory") != "memory"
         self.impossible: str | None = None
         self.failure: str | None = None
-        self.busy = False
+        self.unread = False
+        self._calls = 0
+        self._checked = False
+        self._objects: dict[str, SharedStore] = {}
         self._options = options
         self._profile = profile
         self._storage = storage
         self._sessions = sessions
         self._on_change = on_change
+
+    @property
+    def busy(self) -> bool:
+        """Whether the storage is being called just now."""
+        return self._calls > 0
 
     @property
     def profile(self) -> str:
@@ -66,10 +75,13 @@ class Keeping:
     @property
     def store(self) -> SharedStore:
         """Where the sign-in is kept, if it is."""
-        issuer = self._options.base_url
+        issuer, profile = self._options.base_url, self.profile
         if self._storage is None or isinstance(self._storage, str):
-            return keyring_store(issuer, self.profile)
-        return object_store(self._storage, issuer, self.profile)
+            return keyring_store(issuer, profile)
+        # One and the same, so that giving up reaches the call that is under way.
+        if profile not in self._objects:
+            self._objects[profile] = object_store(self._storage, issuer, profile)
+        return self._objects[profile]
 
     @property
     def offered(self) -> bool:
@@ -92,26 +104,37 @@ class Keeping:
             StorageError: the storage cannot be read in time.
             UnexpectedAnswer, ServiceUnavailable: the server's metadata cannot be read.
         """
-        options = self._options
-        store = looked_in(self._storage, options.base_url, self.profile)
-        if store is None:
+        options, self.unread = self._options, False
+        if looked_in(self._storage, options.base_url, self.profile) is None:
             return None
         with self._being_busy():
             server = service_metadata(options.base_url)
             if options.discover:
                 server = await options.transport.drive(discover(options.base_url))
-            return await self._sessions.restore(server, store, transport=options.transport)
+            try:
+                restored = await self._sessions.restore(server, self.store, transport=options.transport)
+            except StorageError:
+                self.unread = True
+                raise
+        if restored is not None and restored.store is not None:
+            # What takes its place is kept too, unless a person says otherwise.
+            self.remember = True
+        return restored
 
     async def check(self) -> None:
-        """Find out whether a sign-in can be kept here; `impossible` tells."""
+        """Find out, once, whether a sign-in can be kept here; `impossible` tells."""
+        if self._checked:
+            return
         try:
             await self.store.check()
         except ConfigurationError as failure:
-            self.remember, self.impossible = False, str(failure)
+            self._checked, self.remember, self.impossible = True, False, str(failure)
             self._on_change()
         except ICNotebookError:
             # It does not answer just now; it may when it is needed.
             pass
+        else:
+            self._checked = True
 
     async def keep(self, session: Session) -> None:
         """Keep a session, where that is wanted; `failure` and a warning tell where it cannot be."""
@@ -125,27 +148,49 @@ class Keeping:
                 self.failure = f"{failure} This sign-in ends with this process."
                 logger.warning("%s", self.failure)
 
-    async def follow(self, *, shown: Callable[[], Session | None], wanted: Callable[[], bool]) -> None:
-        """While `wanted`, look for what other processes do: to the session shown, or by signing in."""
-        stamp = self.store.stamp()
+    def followed(self, session: Session | None) -> bool:
+        """Whether another process can change the session that is shown, or sign in where none is."""
+        if session is not None:
+            return session.store is not None
+        return self._storage != "memory" and not environment.serves_many()
+
+    async def follow(
+        self,
+        *,
+        shown: Callable[[], Session | None],
+        wanted: Callable[[], bool],
+        on_other: Callable[[], None],
+    ) -> None:
+        """While `wanted`, look for what other processes do: to the session shown, or by signing in.
+
+        Args:
+            shown: gives the session that is shown, or None.
+            wanted: whether to go on.
+            on_other: called when the session shown has become another sign-in.
+        """
+        store, looked_at = self.store, None
+        seen = store.stamp()
         while wanted():
             session = shown()
-            if session is not None and session.store is None:
-                return
             await asyncio.sleep(FOLLOW_EVERY)
-            if session is not None:
-                await session.look()
-            elif (now := self.store.stamp()) != stamp:
-                stamp = now
+            now = store.stamp()
+            # Once for each change: a locked keyring may ask its person each time that it is called.
+            if session is None and now != seen:
                 with contextlib.suppress(ICNotebookError):
                     await self.restore()
+            elif session is not None and (now != seen or session is not looked_at):
+                before = session.status
+                await session.look()
+                if session.state is SessionState.CONNECTED and session.status != before:
+                    on_other()
+            seen, looked_at = now, session
 
     @contextlib.contextmanager
     def _being_busy(self) -> Iterator[None]:
-        self.busy = True
+        self._calls += 1
         self._on_change()
         try:
             yield
         finally:
-            self.busy = False
+            self._calls -= 1
             self._on_change()

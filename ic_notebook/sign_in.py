@@ -100,7 +100,17 @@ class SignIn:
     @property
     def phase(self) -> LoginState | None:
         """Where the attempt under way stands; None where there is none."""
-        return self.login.state if self.login is not None and self.login.state not in OVER else None
+        login, attempt = self.login, self._attempt
+        if login is None:
+            return None
+        if login.state is LoginState.CONNECTED and attempt is not None and not attempt.done():
+            return LoginState.FINISHING  # it is being kept
+        return login.state if login.state not in OVER else None
+
+    @property
+    def looking(self) -> bool:
+        """Whether a sign-in is looked for that was kept, before anything else is done."""
+        return self.keeping.busy and self.phase is None and not self.connected
 
     @property
     def url(self) -> str | None:
@@ -164,6 +174,19 @@ class SignIn:
         else:
             self._new_client = True
 
+    def remember(self, *, on: bool) -> None:
+        """A person says whether the sign-in is to be kept; heard late, it holds for the one just made."""
+
+        async def act() -> None:
+            self.keeping.choose(remember=on)
+            session = self.session if self.connected else None
+            if session is None or session.is_from_environment or session.store is not None:
+                return
+            await self.keeping.keep(session)
+            self._follow()
+
+        background().submit(act)
+
     def cancel(self) -> None:
         """A person gives up."""
         self._ending = self._attempt
@@ -173,10 +196,7 @@ class SignIn:
         """A face is seen by a person: from now on the link is kept ready and other processes are followed."""
         with self._lock:
             self._viewers += 1
-        if self.connected or self.phase is not None:
-            self._keep_ready()
-        else:
-            background().submit(self._look_around)
+        background().submit(self._look_around)
         self._follow()
         self._ask_credits()
 
@@ -223,17 +243,27 @@ class SignIn:
 
     async def _look_around(self) -> None:
         """Before a link is prepared: perhaps somebody is signed in already. Then: could it be remembered?"""
-        try:
-            await self.keeping.restore()
-        except ICNotebookError as failure:
-            self.note = str(failure)
+        if not self.connected and (self.phase is None or self.keeping.unread):
+            try:
+                await self.keeping.restore()
+            except ICNotebookError as failure:
+                self.note = str(failure)
         self._keep_ready()
-        if self.keeping.offered:
+        await self._check_keeping()
+
+    async def _check_keeping(self) -> None:
+        if self._viewers and self.keeping.offered and not self.connected:
             await self.keeping.check()
 
+    @property
+    def _to_follow(self) -> bool:
+        return self._viewers > 0 and self.keeping.followed(self.session if self.connected else None)
+
     def _follow(self) -> None:
+        if not self._to_follow:
+            return
         with self._lock:
-            if self._following or not self._viewers:
+            if self._following:
                 return
             self._following = True
         background().submit(self._followed)
@@ -241,10 +271,19 @@ class SignIn:
     async def _followed(self) -> None:
         try:
             await self.keeping.follow(
-                shown=lambda: self.session if self.connected else None, wanted=lambda: self._viewers > 0
+                shown=lambda: self.session if self.connected else None,
+                wanted=lambda: self._to_follow,
+                on_other=self._became_another,
             )
         finally:
             self._following = False
+        # Somebody may have come between the last look and the line above.
+        self._follow()
+
+    def _became_another(self) -> None:
+        self._credits_of = self.credits = None
+        self._tell()
+        self._ask_credits()
 
     def _let_linger(self, login: Login) -> None:
         background().submit(login.linger)
@@ -289,6 +328,8 @@ class SignIn:
         self._tell()
         self._keep_ready()
         self._follow()
+        if self._viewers and not self.connected:
+            background().submit(self._check_keeping)
 
     def _ask_credits(self) -> None:
         session = self.session
