@@ -33,6 +33,9 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+_PROFILE = argument("--profile", type=_unquoted, help="one of several accounts; IC_PROFILE where not given")
+
+
 @magics_class
 class SignInMagics(Magics):
     """Sign in, look at it, end it."""
@@ -45,9 +48,18 @@ class SignInMagics(Magics):
         default=connecting.TIMEOUT,
         help="with --wait: seconds, 300 where not given",
     )
+    @argument(
+        "--storage",
+        type=_unquoted,
+        choices=("memory", "keyring"),
+        help="where the sign-in is kept: this kernel, or the system's keyring; IC_STORAGE where not given",
+    )
+    @_PROFILE
     @argument("--base-url", type=_unquoted, help="the API; IC_BASE_URL, else the service, where not given")
     @argument("--discover", action="store_true", help="read the server's own metadata (RFC 8414)")
+    @argument("--client-id", type=_unquoted, help="a client registered by hand at the server")
     @argument("--scope", type=_unquoted, help="the scope to ask for; the server's default where not given")
+    @argument("--new-client", action="store_true", help="register anew: the browser showed an error page")
     @line_magic
     def ic_connect(self, line: str) -> Session | None:
         """Show the Connect panel: click Connect, approve in the browser, and every cell can call the API.
@@ -58,43 +70,52 @@ class SignInMagics(Magics):
 
             %ic_connect
             %ic_connect --wait --timeout 600
+            %ic_connect --profile agency-a --storage keyring
         """
-        given = parse_argstring(self.ic_connect, line)
-        where = {"base_url": given.base_url, "discover": given.discover, "scope": given.scope}
-        if given.wait or not _in_kernel(self.shell):
-            return connecting.connect(timeout=given.timeout, **where)
-        display(connecting.panel(**where))
+        given = vars(parse_argstring(self.ic_connect, line))
+        wait, timeout = given.pop("wait"), given.pop("timeout")
+        if wait or not _in_kernel(self.shell):
+            return connecting.connect(timeout=timeout, **given)
+        display(connecting.panel(**given))
         return None
 
+    @magic_arguments()
+    @_PROFILE
     @line_magic
     def ic_status(self, line: str) -> Status:
         """Tell how the sign-in stands: for which API, since when, where the token is kept. Makes no call."""
-        _no_argument("ic_status", line)
-        return connecting.status()
+        return connecting.status(profile=parse_argstring(self.ic_status, line).profile)
 
+    @magic_arguments()
+    @_PROFILE
     @line_magic
     def ic_apps(self, line: str) -> ConnectedApps:
         """List the apps connected to the account, this one marked."""
-        _no_argument("ic_apps", line)
-        return connecting.apps()
+        return connecting.apps(profile=parse_argstring(self.ic_apps, line).profile)
 
+    @magic_arguments()
+    @argument("app_id", nargs="?", default="", type=_unquoted, help="an id from %%ic_apps")
+    @_PROFILE
     @line_magic
     def ic_revoke(self, line: str) -> None:
         """Have the service end the access of one app: `%ic_revoke APP_ID`, with an id from `%ic_apps`."""
-        connecting.revoke(_unquoted(line))
+        given = parse_argstring(self.ic_revoke, line)
+        connecting.revoke(given.app_id, profile=given.profile)
         print("Revoked. The service has ended its access.")
 
+    @magic_arguments()
+    @_PROFILE
     @line_magic
     def ic_disconnect(self, line: str) -> Disconnected:
         """End this sign-in at the service, and forget it here. To forget it here alone: %ic_forget."""
-        _no_argument("ic_disconnect", line)
-        return connecting.disconnect()
+        return connecting.disconnect(profile=parse_argstring(self.ic_disconnect, line).profile)
 
+    @magic_arguments()
+    @_PROFILE
     @line_magic
     def ic_forget(self, line: str) -> None:
         """Forget the sign-in here. At the service the app stays connected: %ic_disconnect ends it there."""
-        _no_argument("ic_forget", line)
-        connecting.forget()
+        connecting.forget(profile=parse_argstring(self.ic_forget, line).profile)
         print("Forgotten here. At the service the app stays connected.")
 
     @line_magic
@@ -114,11 +135,6 @@ class SignInMagics(Magics):
             raise UsageError(str(error)) from None
         assert self.shell is not None
         self.shell.set_next_input(cell.code)
-
-
-def _no_argument(magic: str, line: str) -> None:
-    if line.strip():
-        raise UsageError(f"%{magic} takes nothing behind it.")
 
 
 def _in_kernel(shell: InteractiveShell | None) -> bool:

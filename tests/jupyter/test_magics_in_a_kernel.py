@@ -38,7 +38,18 @@ def test_exactly_the_documented_magics_are_there(kernel):
         ("ic_cells", ["Insert a helper cell", "%ic_cells NAME"]),
         (
             "ic_connect",
-            ["Show the Connect panel", "--wait", "--timeout TIMEOUT", "--base-url", "--discover", "--scope"],
+            [
+                "Show the Connect panel",
+                "--wait",
+                "--timeout TIMEOUT",
+                "--storage {memory,keyring}",
+                "--profile",
+                "--base-url",
+                "--discover",
+                "--client-id",
+                "--scope",
+                "--new-client",
+            ],
         ),
         ("ic_disconnect", ["End this sign-in at the service"]),
         ("ic_forget", ["Forget the sign-in here", "stays connected", "%ic_disconnect"]),
@@ -61,7 +72,7 @@ def test_a_question_mark_shows_what_a_magic_does(kernel, magic, words):
     ("line", "says"),
     [
         ("%ic_connect now", "UsageError: unrecognized arguments: now"),
-        ("%ic_connect --storage memory", "UsageError: unrecognized arguments: --storage memory"),
+        ("%ic_connect --storage disk", "UsageError: argument --storage: invalid choice: 'disk'"),
         ("%ic_connect --timeout", "UsageError: argument --timeout: expected one argument"),
         *[
             (
@@ -70,10 +81,11 @@ def test_a_question_mark_shows_what_a_magic_does(kernel, magic, words):
             )
             for text in ("soon", "0", "-1", "nan")
         ],
-        ("%ic_status all", "UsageError: %ic_status takes nothing behind it."),
-        ("%ic_apps all", "UsageError: %ic_apps takes nothing behind it."),
-        ("%ic_disconnect 3", "UsageError: %ic_disconnect takes nothing behind it."),
-        ("%ic_forget me", "UsageError: %ic_forget takes nothing behind it."),
+        ("%ic_status all", "UsageError: unrecognized arguments: all"),
+        ("%ic_apps all", "UsageError: unrecognized arguments: all"),
+        ("%ic_disconnect 3", "UsageError: unrecognized arguments: 3"),
+        ("%ic_forget me", "UsageError: unrecognized arguments: me"),
+        ("%ic_revoke 7 8", "UsageError: unrecognized arguments: 8"),
         (
             "%ic_cells frist-call",
             "UsageError: There is no helper cell of that name. There are: first-call, apps, revoke, pandas.",
