@@ -47,9 +47,11 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
     )
     from ic_notebook.oauth.connected_apps import ConnectedApp
+    from ic_notebook.oauth.token_set import TokenSet
     from ic_notebook.sessions.apps import ConnectedApps
     from ic_notebook.sessions.session import Session
     from ic_notebook.sessions.status import Disconnected, Status
+    from ic_notebook.storage.base import TokenStorage
 
 __all__ = [
     "APIError",
@@ -72,6 +74,8 @@ __all__ = [
     "SignInTimeout",
     "Status",
     "StorageError",
+    "TokenSet",
+    "TokenStorage",
     "UnexpectedAnswer",
     "apps",
     "async_client",
@@ -95,6 +99,8 @@ _VALUES = {
     "Disconnected": "ic_notebook.sessions.status",
     "Session": "ic_notebook.sessions.session",
     "Status": "ic_notebook.sessions.status",
+    "TokenSet": "ic_notebook.oauth.token_set",
+    "TokenStorage": "ic_notebook.storage.base",
 }
 
 

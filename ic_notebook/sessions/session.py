@@ -24,7 +24,7 @@ from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.oauth.revocation import revoke_tokens
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.apps import ConnectedApps
-from ic_notebook.sessions.auth import SessionAuth
+from ic_notebook.sessions.auth import SessionAuth, auth_class
 from ic_notebook.sessions.client import AsyncSessionClient, SessionClient, client_options
 from ic_notebook.sessions.credits import credits_available
 from ic_notebook.sessions.status import (
@@ -73,7 +73,7 @@ class Session:
         self._lock = threading.Lock()
         self._shared_client: httpx.Client | None = None
         self._own_app_id: str | None = None
-        self.auth = SessionAuth(source, base_url=server.base_url)
+        self._auth = SessionAuth(source, base_url=server.base_url)
         source.on_end = lambda: self._move(SessionState.ENDED)
         reset_after_fork(self)
 
@@ -118,6 +118,14 @@ class Session:
     def base_url(self) -> str:
         """The API that this session is for."""
         return self._server.base_url
+
+    @property
+    def auth(self) -> SessionAuth:
+        """For `auth=` of an httpx, httpx2 or requests client of one's own; for this session's API alone."""
+        kind = auth_class()
+        if type(self._auth) is not kind:
+            self._auth = kind(self._source, base_url=self.base_url)
+        return self._auth
 
     @property
     def state(self) -> SessionState:
@@ -191,18 +199,22 @@ class Session:
                 a new one, which is the caller's to close.
 
         Returns:
-            A client with this session's base URL and auth, 30 s time limit (10 s to connect). A status alone
-            never raises; `raise_for_status()` raises an `APIError` that says why in one line.
+            A client with this session's base URL and auth, 30 s time limit (10 s to connect). It waits for
+            the account's limit of calls (429, any call: within the caller's read time limit, or 120 s where
+            none is set) and says so when that takes more than 2 s. GET, HEAD, OPTIONS, TRACE, PUT and DELETE
+            are sent again after a connection failure or a 502, 503 or 504, five times at most within the read
+            time limit. A status alone never raises; `raise_for_status()` raises an `APIError` that says why
+            in one line.
 
         Raises:
             ConfigurationError: proxy variables that cannot be used.
         """
         if options:
             with usable_environment():
-                return SessionClient(**client_options(self.auth, self.base_url, options))
+                return SessionClient(**client_options(self._auth, self.base_url, options))
         with self._lock, usable_environment():
             if self._shared_client is None or self._shared_client.is_closed:
-                self._shared_client = SessionClient(**client_options(self.auth, self.base_url, {}))
+                self._shared_client = SessionClient(**client_options(self._auth, self.base_url, {}))
                 weakref.finalize(self, self._shared_client.close)
             return self._shared_client
 
@@ -213,7 +225,7 @@ class Session:
             ConfigurationError: proxy variables that cannot be used.
         """
         with usable_environment():
-            return AsyncSessionClient(**client_options(self.auth, self.base_url, options))
+            return AsyncSessionClient(**client_options(self._auth, self.base_url, options))
 
     def access_token(self) -> str:
         """A valid access token, renewed first where it is due: for tools that take nothing else.
@@ -372,7 +384,7 @@ class Session:
 
     async def _call(self, flow: Flow[T]) -> T:
         try:
-            return await self._transport.drive(flow, auth=self.auth)
+            return await self._transport.drive(flow, auth=self._auth)
         except SignInRequired:
             # A person's call may be refused for its own reasons, but not one that every token may make.
             tokens = self._tokens

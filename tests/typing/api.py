@@ -21,6 +21,35 @@ def functions() -> None:
     print(client, async_client, name, token, left, confirmed, connected, session.auth)
 
 
+class Vault:
+    """A team's own storage."""
+
+    def load(self) -> ic.TokenSet | None:
+        return ic.TokenSet.from_json("{}")
+
+    def save(self, tokens: ic.TokenSet) -> None:
+        text: str = tokens.to_json()
+        print(len(text))
+
+    def delete(self) -> None: ...
+
+
+def storages() -> None:
+    vault: ic.TokenStorage = Vault()
+    ic.connect(storage=vault, profile="agency-a", client_id="abc", new_client=False)
+    ic.connect(storage="keyring")
+    session: ic.Session = ic.session(profile="agency-a")
+    profile: str = session.status.profile
+    print(
+        profile,
+        ic.client(profile="agency-a", timeout=3.0),
+        ic.status(profile=profile),
+        ic.apps(profile=profile),
+    )
+    ic.disconnect(profile=profile)
+    ic.forget(profile=profile)
+
+
 async def coroutines() -> ic.Session:
     return await ic.connect_async(open_url=lambda url: None)
 
