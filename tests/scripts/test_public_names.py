@@ -29,7 +29,7 @@ ERRORS = [
     "StorageError",
     "UnexpectedAnswer",
 ]
-VALUES = ["ConnectedApp", "ConnectedApps", "Disconnected", "Session", "Status"]
+VALUES = ["ConnectedApp", "ConnectedApps", "Disconnected", "Session", "Status", "TokenSet", "TokenStorage"]
 FUNCTIONS = [
     "apps",
     "async_client",
