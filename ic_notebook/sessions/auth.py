@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import functools
 from collections.abc import AsyncGenerator, Generator
-from typing import Any
+from concurrent.futures import Future
+from http import HTTPStatus
+from typing import Any, TypeVar, cast
 
 import httpx
 
-from ic_notebook.background import background
-from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, ServiceUnavailable, SignInRequired
 from ic_notebook.oauth.token_set import TokenSet
-from ic_notebook.sessions.token_source import Renewal, Renewed, TokenSource
+from ic_notebook.sessions.requests_auth import sign
+from ic_notebook.sessions.resending import awaited, foreign, steps, waited
+from ic_notebook.sessions.token_source import TokenSource
 
-Steps = Generator["httpx.Request | Renewal", "httpx.Response | Renewed", None]
+R = TypeVar("R")
 
 
 class SessionAuth(httpx.Auth):
-    """For `auth=` of an httpx client, sync or async (an asyncio loop).
+    """For `auth=` of an httpx, httpx2 or requests client, sync or async (an asyncio loop).
 
     The token is renewed ahead of its end, and on a 401: first a token that somebody else renewed meanwhile is
     tried, then one refresh. A refresh, once sent, runs to its end whatever becomes of the request that wanted
-    it. A request makes at most one refresh and three sends.
+    it. A request makes at most one refresh and three sends. It waits for a refresh as long as it would for an
+    answer: its read time limit. (requests tells its limit only once it has sent: before that, 5 s.)
 
     Raises (from the request):
         SignInRequired: nobody is signed in, or the sign-in has ended.
@@ -35,118 +39,108 @@ class SessionAuth(httpx.Auth):
         self._origin = _origin(httpx.URL(base_url))
 
     def __repr__(self) -> str:
-        scheme, host, port = self._origin
-        return f"<SessionAuth for {scheme}://{host}{f':{port}' if port else ''}>"
+        return f"<SessionAuth for {self._origin}>"
 
     def __reduce__(self) -> Any:
         raise TypeError("A session's auth is a sign-in and is not copied; call ic_notebook.session().auth.")
 
+    def __call__(self, request: R) -> R:
+        """Sign a request that the requests library has prepared, and have its answer looked at."""
+        if not hasattr(request, "register_hook"):
+            raise TypeError(
+                "A session's auth does not know this HTTP client. If the client was installed just now, take "
+                "ic_notebook.session().auth anew; else send session.access_token() yourself."
+            )
+        sign(cast("Any", request), self._source, origin=self._origin)
+        return request
+
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Drive the steps, waiting for a refresh on the caller's thread."""
-        steps = self._steps(request)
-        step = next(steps)
+        self._must_be_ours(request)
+        under_way = steps(self._source, replayable=functools.partial(_replayable, request))
         try:
+            step = next(under_way)
             while True:
-                if isinstance(step, httpx.Request):
-                    step = steps.send((yield step))
-                    continue
-                try:
-                    tokens = background().wait(step, timeout=_patience(request))
-                except TimeoutError:
-                    step = steps.throw(_too_slow(request))
-                except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
-                    step = steps.throw(failure)
+                if isinstance(step, Future):
+                    step = waited(under_way, step, _patience(request))
                 else:
-                    step = steps.send(tokens)
+                    step = under_way.send(self._refused((yield _signed(request, step)), step))
         except StopIteration:
             return
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Drive the steps, awaiting a refresh without ever cancelling it."""
-        steps = self._steps(request)
-        step = next(steps)
+        self._must_be_ours(request)
+        under_way = steps(self._source, replayable=functools.partial(_replayable, request))
         try:
+            step = next(under_way)
             while True:
-                if isinstance(step, httpx.Request):
-                    step = steps.send((yield step))
-                    continue
-                try:
-                    waiting = asyncio.shield(asyncio.wrap_future(step))
-                    tokens = await asyncio.wait_for(waiting, _patience(request))
-                except (TimeoutError, asyncio.TimeoutError):
-                    step = steps.throw(_too_slow(request))
-                except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
-                    step = steps.throw(failure)
+                if isinstance(step, Future):
+                    step = await awaited(under_way, step, _patience(request))
                 else:
-                    step = steps.send(tokens)
+                    step = under_way.send(self._refused((yield _signed(request, step)), step))
         except StopIteration:
             return
 
-    def _steps(self, request: httpx.Request) -> Steps:
-        """The rule itself, for both drivers: yields requests to send and renewals to wait for."""
-        if _origin(request.url) != self._origin:
-            raise ForeignOrigin(
-                f"This session's token is for {self._origin[1]} alone, so it was not sent to "
-                f"{request.url.host}. Use a client of your own there."
-            )
-        tokens, refreshed = self._source.current(), False
-        failure: ICNotebookError | None = None
-        if self._source.due(tokens):
-            try:
-                tokens, refreshed = _renewed((yield self._source.renew(tokens)))
-            except ICNotebookError as error:
-                if isinstance(error, SignInRequired) or self._source.expired(tokens):
-                    raise
-                failure = error
-        response = yield _signed(request, tokens)
-        for _resend in range(2):
-            # A 401 to a token that this call has just had refreshed is the endpoint's own answer.
-            if not self._refused(response) or refreshed:
-                return
-            if failure is not None and self._source.current().access_token == tokens.access_token:
-                raise failure
-            tokens, refreshed = _renewed((yield self._source.replace(tokens)))
-            response = yield _signed(_replayable(request), tokens)
+    def _must_be_ours(self, request: httpx.Request) -> None:
+        theirs = _origin(request.url)
+        if theirs != self._origin:
+            raise foreign(self._origin, theirs)
 
-    def _refused(self, answer: httpx.Response | Renewed) -> bool:
-        """Whether the token was: a 401 of an origin that a redirect led to has seen none."""
-        assert isinstance(answer, httpx.Response)
-        return answer.status_code == httpx.codes.UNAUTHORIZED and _origin(answer.request.url) == self._origin
+    def _refused(self, response: httpx.Response, tokens: TokenSet) -> bool:
+        """Whether these tokens were: a 401 of where a redirect led to may have seen none."""
+        if response.status_code != HTTPStatus.UNAUTHORIZED:
+            return False
+        sent = response.request
+        return _origin(sent.url) == self._origin and sent.headers.get("Authorization") == _bearer(tokens)
+
+
+def auth_class() -> type[SessionAuth]:
+    """SessionAuth as the installed clients know it: where httpx2 is there, an httpx2.Auth too.
+
+    The first import of httpx2 takes some 20 ms, so this is for whoever asks for the auth itself.
+    """
+    # A client that cannot be imported is nobody's client.
+    with contextlib.suppress(Exception):
+        import httpx2
+
+        return _joined(httpx2.Auth)
+    return SessionAuth
+
+
+@functools.cache
+def _joined(other: type) -> type[SessionAuth]:
+    if issubclass(SessionAuth, other):
+        # httpx2 stands in for httpx in this process: httpx2.alias_httpx().
+        return SessionAuth
+    members = {"__doc__": SessionAuth.__doc__, "__module__": SessionAuth.__module__}
+    return cast("type[SessionAuth]", type("SessionAuth", (SessionAuth, other), members))
+
+
+# No isinstance below this line: what comes from httpx2 has the same attributes, but is of other classes.
+
+
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 def _patience(request: httpx.Request) -> float | None:
     """Seconds that the caller waits for an answer, and so for a renewal; None for ever."""
-    limits = request.extensions.get("timeout") or {}
-    seconds = limits.get("read")
-    return seconds if isinstance(seconds, (int, float)) else None
+    return cast("float | None", (request.extensions.get("timeout") or {}).get("read"))
 
 
-def _too_slow(request: httpx.Request) -> ServiceUnavailable:
-    return ServiceUnavailable(
-        f"Renewing the sign-in takes longer than this call's time limit of {_patience(request):g} s. It goes "
-        "on: send the call again."
-    )
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    default = {"https": 443, "http": 80}.get(url.scheme)
-    return url.scheme, url.host, None if url.port == default else url.port
+def _bearer(tokens: TokenSet) -> str:
+    return f"Bearer {tokens.access_token}"
 
 
 def _signed(request: httpx.Request, tokens: TokenSet) -> httpx.Request:
-    request.headers["Authorization"] = f"Bearer {tokens.access_token}"
+    request.headers["Authorization"] = _bearer(tokens)
     return request
 
 
-def _replayable(request: httpx.Request) -> httpx.Request:
-    # A file given as content would be sent as 0 bytes the second time, without an error.
-    if not isinstance(request.stream, httpx.ByteStream):
-        raise NotResent(
-            "The access token was renewed while this request was under way. Send the request again."
-        )
-    return request
-
-
-def _renewed(answer: httpx.Response | Renewed) -> Renewed:
-    assert isinstance(answer, Renewed)
-    return answer
+def _replayable(request: httpx.Request) -> bool:
+    # What is not in memory is read once: a file given as content would be 0 bytes the second time.
+    try:
+        return request.content is not None
+    except RuntimeError:  # RequestNotRead
+        return False

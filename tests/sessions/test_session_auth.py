@@ -357,7 +357,7 @@ async def test_a_body_that_cannot_be_read_twice_is_not_resent_with_an_adopted_to
 async def test_the_token_goes_to_no_other_origin(sandbox, caller, url):
     url = url.format(port=httpx.URL(sandbox.url).port)
     endpoint = Refusing()
-    with pytest.raises(ic.ForeignOrigin, match=r"127\.0\.0\.1 alone.*client of your own"):
+    with pytest.raises(ic.ForeignOrigin, match=rf"{sandbox.url} alone.*client of your own"):
         await caller(signed_in(sandbox), transport=httpx.MockTransport(endpoint)).get(url)
     assert endpoint.tokens == []
 

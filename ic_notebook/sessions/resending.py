@@ -1,0 +1,125 @@
+"""When a call's access token is renewed and the call sent again: one rule for every HTTP library.
+
+The rule is a generator. It yields a renewal to wait for, and is sent what came of it; or a token set to send
+the call with, and is sent whether the service refused it. When it ends, the last answer is the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from ic_notebook.background import background
+from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, ServiceUnavailable, SignInRequired
+from ic_notebook.oauth.token_set import TokenSet
+from ic_notebook.sessions.token_source import Renewal, Renewed, TokenSource
+
+Step = TokenSet | Renewal
+Steps = Generator[Step, "bool | Renewed", None]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """With what a call is sent.
+
+    Attributes:
+        tokens: the token set.
+        refreshed: whether this call has had them refreshed, which it may once.
+        failure: why they could not be renewed ahead of their end, or None.
+    """
+
+    tokens: TokenSet
+    refreshed: bool = False
+    failure: ICNotebookError | None = None
+
+
+def steps(source: TokenSource, *, replayable: Callable[[], bool]) -> Steps:
+    """One call: renew ahead, send, and send again: three sends and one refresh at most."""
+    tokens = source.current()
+    attempt = Attempt(tokens)
+    if source.due(tokens):
+        try:
+            attempt = Attempt(*_renewed((yield source.renew(tokens))))
+        except ICNotebookError as failure:
+            attempt = not_renewed(source, tokens, failure)
+    if (yield attempt.tokens):
+        yield from again(source, attempt, replayable=replayable)
+
+
+def not_renewed(source: TokenSource, tokens: TokenSet, failure: ICNotebookError) -> Attempt:
+    """Go on with tokens that still live.
+
+    Raises:
+        ICNotebookError: `failure`, where they do not, or where the sign-in has ended.
+    """
+    if isinstance(failure, SignInRequired) or source.expired(tokens):
+        raise failure
+    return Attempt(tokens, failure=failure)
+
+
+def again(source: TokenSource, attempt: Attempt, *, replayable: Callable[[], bool]) -> Steps:
+    """What follows once the tokens of this attempt were refused; it is kept up to date."""
+    for _resend in range(2):
+        # A 401 to a token that this call has just had refreshed is the endpoint's own answer.
+        if attempt.refreshed:
+            return
+        if attempt.failure is not None and source.current().access_token == attempt.tokens.access_token:
+            raise attempt.failure
+        attempt.tokens, attempt.refreshed = _renewed((yield source.replace(attempt.tokens)))
+        if not replayable():
+            raise NotResent(
+                "The access token was renewed while this request was under way, and its body cannot be read "
+                "a second time. Send the request again, with its body from the start."
+            )
+        if not (yield attempt.tokens):
+            return
+
+
+def waited(under_way: Steps, renewal: Renewal, patience: float | None) -> Step:
+    """The step that follows a renewal; waits on this thread.
+
+    Args:
+        under_way: the steps.
+        renewal: the last that they yielded; it goes on where the caller's patience does not suffice.
+        patience: seconds, or None for ever.
+    """
+    try:
+        renewed = background().wait(renewal, timeout=patience)
+    except TimeoutError:
+        return under_way.throw(_too_slow(patience))
+    except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
+        return under_way.throw(failure)
+    return under_way.send(renewed)
+
+
+async def awaited(under_way: Steps, renewal: Renewal, patience: float | None) -> Step:
+    """As `waited`, in the caller's task, whose end never cancels a renewal."""
+    try:
+        renewed = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(renewal)), patience)
+    except (TimeoutError, asyncio.TimeoutError):
+        return under_way.throw(_too_slow(patience))
+    except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
+        return under_way.throw(failure)
+    return under_way.send(renewed)
+
+
+def foreign(origin: str, theirs: str) -> ForeignOrigin:
+    """The error for a request to another origin than ours."""
+    return ForeignOrigin(
+        f"This session's token is for {origin} alone, so it was not sent to {theirs}. Use a client of your "
+        "own there."
+    )
+
+
+def _too_slow(patience: float | None) -> ServiceUnavailable:
+    limit = "" if patience is None else f" of {patience:g} s"
+    return ServiceUnavailable(
+        f"Renewing the sign-in takes longer than this call's time limit{limit}. It goes on: send the call "
+        "again."
+    )
+
+
+def _renewed(answer: bool | Renewed) -> Renewed:  # noqa: FBT001 - what a step was sent
+    assert isinstance(answer, Renewed)
+    return answer
