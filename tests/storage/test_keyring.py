@@ -545,6 +545,7 @@ def test_two_damaged_sets_say_connect_again_and_the_next_save_takes_their_place(
 
     storage.save(tokens_of("third"))
     assert storage.load() == tokens_of("third")
+    assert keyring.get_password(entry("b", 0), USER) is None
     storage.delete()
     assert keyring.entries == {}
 
