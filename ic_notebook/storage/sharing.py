@@ -134,8 +134,9 @@ class SharedStore:
         """Tell the others that they should look."""
         # Where it fails, the others find out when the token that they have is refused.
         with contextlib.suppress(OSError):
+            before = self.stamp() or 0
             self._marker.touch(mode=0o600)
-            now = max(time.time_ns(), (self.stamp() or 0) + _TICK)
+            now = max(time.time_ns(), before + _TICK)
             os.utime(self._marker, ns=(now, now))
 
     async def _locked(self) -> filelock.BaseFileLock:
