@@ -71,7 +71,7 @@ class _Resend:
         self._attempt = attempt
 
     def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
-        # A response that is copied or pickled takes its request along, but not the sign-in.
+        # A response that is pickled takes its request along, but not the sign-in.
         return _spent, ()
 
     def __call__(self, response: Response, **options: Any) -> Response:
@@ -160,14 +160,22 @@ def _patience(timeout: Any) -> float | None:
     """Seconds that the caller waits for an answer: of a number, a pair, or urllib3's Timeout."""
     if isinstance(timeout, tuple):
         timeout = timeout[1]
-    elif hasattr(timeout, "read_timeout"):
+    elif hasattr(timeout, "total"):
         timeout = timeout.read_timeout if timeout.total is None else timeout.total
     return cast("float | None", timeout)
 
 
-def _bearer(tokens: TokenSet) -> Secret:
-    # requests shows a request's headers as they are, where httpx hides this one.
-    return Secret(f"Bearer {tokens.access_token}")
+class _Signature(Secret):
+    """An Authorization header that is neither printed nor pickled with a request of requests or its response."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, ("Bearer ...",)
+
+
+def _bearer(tokens: TokenSet) -> _Signature:
+    return _Signature(f"Bearer {tokens.access_token}")
 
 
 def _origin(url: str | None) -> str:
