@@ -151,7 +151,7 @@ class StoredTokens:
 
     def due(self, tokens: TokenSet) -> bool:
         """Whether these should be renewed, or looked for in the store, before they are used."""
-        if not self.outdated and not self._ends_soon(tokens):
+        if self._unsaved is None and not self.outdated and not self._ends_soon(tokens):
             return False
         return self._monotonic() >= self._rest_until or self.expired(tokens)
 
@@ -247,7 +247,9 @@ class StoredTokens:
                     return Renewed(tokens, refreshed=False)
             async with self._exclusive() as exclusive:
                 latest = await self._adopted()
-                if latest.access_token != tokens.access_token:
+                if self._unsaved is not None:
+                    await self._saved(latest, self._unsaved, exclusive)
+                if latest.access_token != tokens.access_token or not (refused or self._ends_soon(latest)):
                     return Renewed(latest, refreshed=False)
                 return await self._refreshed(latest, exclusive)
         except SignInRequired:
@@ -344,6 +346,7 @@ class StoredTokens:
         except StorageError as failure:
             logger.warning("%s The renewed sign-in is kept in this process until it can be stored.", failure)
             self._unsaved = self._unsaved or stale
+            self._rest_until = self._monotonic() + REST
         else:
             self._stamp, self._unsaved = self.store.stamp(), None
             self.store.renewal_ends()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -62,7 +63,7 @@ class SharedStore:
         self._kept = kept
         self._check = check
         folder = folder or platformdirs.user_state_path("ic_notebook", appauthor=False)
-        name = hashlib.sha256(f"{issuer}\n{profile}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(json.dumps([issuer, profile]).encode()).hexdigest()[:16]
         self._marker = folder / f"{name}.changed"
         self._lock = folder / f"{name}.lock"
         self._renewing = folder / f"{name}.renewing"

@@ -219,7 +219,7 @@ def test_disconnect_after_forget_does_not_claim_that_anything_ended(new_sandbox)
 def test_a_refresh_under_way_does_not_bring_a_forgotten_session_back(sandbox):
     session = signed_in(sandbox)
     sandbox.settings = dataclasses.replace(sandbox.settings, token_delay=0.3)
-    renewal = session._source.renew(session._source.current())
+    renewal = session._source.replace(session._source.current())
     session.forget()
     with pytest.raises(ic.SignInRequired):
         renewal.result(10)

@@ -57,7 +57,7 @@ async def test_a_refresh_goes_on_when_the_callers_loop_has_ended(sandbox):
 
 async def test_a_refresh_goes_on_when_its_waiter_runs_out_of_time(sandbox):
     session = stale_session(sandbox, delay=0.4)
-    renewal = session._source.renew(session._source.current())
+    renewal = session._source.replace(session._source.current())
     with pytest.raises(TimeoutError):
         background.background().wait(renewal, timeout=0.05)
     assert session.credits() == 627.13
@@ -103,7 +103,7 @@ def test_an_exit_waits_for_a_refresh_that_is_under_way(sandbox, tmp_path):
     script = """
 told.session, told.first = session, first
 sys.stdin.readline()
-session._source.renew(first)
+session._source.replace(first)
 """
     assert stale(script, sandbox, tmp_path, delay=0.8) == ["renewed"]
     assert refreshes(sandbox) == 1
@@ -116,7 +116,7 @@ assert background.EXIT_GRACE == 5.0
 background.EXIT_GRACE = 0.5
 told.session, told.first = session, first
 sys.stdin.readline()
-session._source.renew(first)
+session._source.replace(first)
 """
     began = time.monotonic()
     assert stale(script, sandbox, tmp_path, delay=30) == ["as before"]

@@ -61,7 +61,7 @@ def test_the_history_holds_each_refusal_with_the_request_as_it_was_sent(sandbox,
 
     def answer(_seen) -> Answer:
         if len(api.seen) == 1:
-            session._source.renew(session._source.current()).result(10)
+            session._source.replace(session._source.current()).result(10)
         return Answer(401, body=b"%d" % len(api.seen)) if len(api.seen) < 3 else Answer()
 
     api.answer = answer

@@ -84,7 +84,7 @@ def renewing_once(session, sandbox, *, and_then=lambda: None):
     def hook(_request: httpx.Request) -> None:
         if not done:
             done.append(True)
-            session._source.renew(session._source.current()).result(10)
+            session._source.replace(session._source.current()).result(10)
             and_then()
 
     return hook

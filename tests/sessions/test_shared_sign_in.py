@@ -230,10 +230,12 @@ def test_a_renewal_that_cannot_be_saved_works_here_and_is_saved_when_it_can_be(
     assert first.client().get(CREDITS).status_code == 200
     assert "kept in this process" in caplog.text
     assert first.client().get(CREDITS).status_code == 200
+    assert vault.calls.count("save") == 1
     vault.before = lambda name: None
-    sandbox.store.end_access_tokens()
+    first._source._rest_until = 0.0
     assert first.client().get(CREDITS).status_code == 200
     assert join().client().get(CREDITS).status_code == 200
+    assert refreshes(sandbox) == 1
 
 
 @pytest.mark.parametrize("grace", [60.0, 0.0])

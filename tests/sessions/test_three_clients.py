@@ -111,7 +111,7 @@ async def test_a_token_that_another_process_has_stored_is_adopted_ahead_of_the_r
 
 
 def renew(session: Session) -> None:
-    session._source.renew(session._source.current()).result(10)
+    session._source.replace(session._source.current()).result(10)
 
 
 async def test_a_token_renewed_while_a_request_is_under_way_is_adopted_without_a_refresh(
