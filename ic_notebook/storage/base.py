@@ -1,4 +1,4 @@
-"""The plug point for token sets, and the storage that ends with the process."""
+"""The plug point for token sets."""
 
 from __future__ import annotations
 
@@ -25,22 +25,3 @@ class TokenStorage(Protocol):
     def delete(self) -> None:
         """Keep none; nothing happens where there is none."""
         ...
-
-
-class MemoryStorage:
-    """Keeps the token set in this process, and nowhere else."""
-
-    def __init__(self) -> None:
-        self._tokens: TokenSet | None = None
-
-    def load(self) -> TokenSet | None:
-        """The token set, or None."""
-        return self._tokens
-
-    def save(self, tokens: TokenSet) -> None:
-        """Keep this token set."""
-        self._tokens = tokens
-
-    def delete(self) -> None:
-        """Forget it."""
-        self._tokens = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ic_notebook.oauth.secret import Secret
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.storage.calls import StorageCalls
 from ic_notebook.storage.sharing import SharedStore
@@ -30,7 +31,7 @@ class Vault:
 
     def save(self, tokens: TokenSet) -> None:
         self._begin("save")
-        self.text = tokens.to_json()
+        self.text = Secret(tokens.to_json())
 
     def delete(self) -> None:
         self._begin("delete")

@@ -9,8 +9,9 @@ import pytest
 
 from ic_notebook.oauth.secret import Secret
 from ic_notebook.oauth.token_set import TokenSet
-from ic_notebook.storage.base import MemoryStorage, TokenStorage
+from ic_notebook.storage.base import TokenStorage
 from ic_notebook.storage.keyring import KeyringStorage
+from tests.sessions.vaults import Vault
 from tests.storage.keyrings import KEYRINGS
 
 ISSUER = "https://issuer.example"
@@ -33,7 +34,7 @@ class OneWriter(KeyringStorage):
 
 
 STORAGES: dict[str, Callable[[], TokenStorage]] = {
-    "memory": MemoryStorage,
+    "an object": Vault,
     **{f"keyring, {name}": lambda kind=kind: OneWriter(kind()) for name, kind in KEYRINGS.items()},
 }
 
@@ -126,10 +127,3 @@ def test_neither_repr_nor_str_shows_a_token(storage):
     for text in (repr(storage), str(storage), repr(storage.load()), repr(vars(storage))):
         assert "access-full" not in text
         assert "refresh-full" not in text
-
-
-def test_two_memory_storages_share_nothing():
-    first, second = MemoryStorage(), MemoryStorage()
-    first.save(FULL)
-
-    assert second.load() is None
