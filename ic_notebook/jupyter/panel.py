@@ -1,6 +1,7 @@
 """ConnectPanel: the widget. It shows a SignIn and passes on what a person does; there is no protocol in it.
 
 Kernel and page talk by custom messages alone. A trait can be saved in the notebook file; a message cannot.
+The page's side is one module to anywidget; here it is several files, put one behind the other.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from ic_notebook.background import background
 from ic_notebook.errors import ICNotebookError
 from ic_notebook.jupyter.view import View, apps_view, view_of
 from ic_notebook.login import own_fault
+from ic_notebook.notices import notices
 from ic_notebook.sessions.session import Session
 from ic_notebook.sign_in import SignIn, log_fault
 
 _HERE = pathlib.Path(__file__).parent
+_SOURCES = ("elements", "focus", "controls", "pasting", "remembering", "foot", "tables", "panel")
 FALLBACK = (
     "The influencers.club sign-in panel is a widget, which this page does not show. "
     "Open this notebook in JupyterLab, or set IC_ACCESS_TOKEN before the kernel starts."
@@ -35,13 +38,14 @@ class ConnectPanel(anywidget.AnyWidget):
         sign_in: what it shows; two panels of one SignIn show the same.
     """
 
-    _esm = _HERE / "panel.js"
+    _esm = "\n".join((_HERE / f"{source}.js").read_text(encoding="utf-8") for source in _SOURCES)
     _css = _HERE / "panel.css"
 
     def __init__(self, sign_in: SignIn) -> None:
         super().__init__()
         self._sign_in = sign_in
-        self._telling = threading.Lock()
+        self._telling = threading.RLock()
+        self._untold = self._at_it = False
         self._apps: View | None = None
         self._busy: str | None = None
         self._alert: str | None = None
@@ -52,12 +56,15 @@ class ConnectPanel(anywidget.AnyWidget):
             "retry": lambda _: sign_in.prepare(),
             "opened": lambda _: sign_in.opened(),
             "cancel": lambda _: sign_in.cancel(),
+            "register": lambda _: sign_in.register_again(),
+            "remember": lambda message: sign_in.remember(on=message.get("on") is True),
+            "without": lambda _: sign_in.keeping.go_on_without(),
             "apps": lambda _: self._with_session(self._load_apps),
             "revoke": lambda message: self._with_session(self._revoke, message.get("id")),
             "disconnect": lambda _: self._with_session(self._disconnect),
         }
         self.on_msg(self._heard)
-        self._unwatch = sign_in.watch(self.tell)
+        self._unwatch = (sign_in.watch(self.tell), notices.watch(self.tell))
 
     def __repr__(self) -> str:
         return f"<ConnectPanel: {'connected' if self._sign_in.connected else 'not connected'}>"
@@ -69,20 +76,34 @@ class ConnectPanel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the widget."""
-        self._unwatch()
+        for unwatch in self._unwatch:
+            unwatch()
         super().close()
 
     def tell(self) -> None:
         """Send the page the whole picture, from whichever thread."""
         # One at a time: of two threads, the one with the older picture could be the last to send it.
         with self._telling:
-            view = view_of(self._sign_in, apps=self._apps, busy=self._busy)
-            if view["state"] != "connected":
-                # What was shown of a session is not shown of the next.
-                self._apps = self._alert = None
-            elif self._alert:
-                view["text"] = self._alert
-            self.send({"type": "view", "view": view})
+            self._untold = True
+            if self._at_it:
+                # A garbage collection in the lines below has ended a notice; they go on to tell it.
+                return
+            self._at_it = True
+            try:
+                while self._untold:
+                    self._untold = False
+                    self._tell_once()
+            finally:
+                self._at_it = False
+
+    def _tell_once(self) -> None:
+        view = view_of(self._sign_in, apps=self._apps, busy=self._busy, notice=notices.latest)
+        if view["state"] != "connected":
+            # What was shown of a session is not shown of the next.
+            self._apps = self._alert = None
+        elif self._alert:
+            view["text"] = self._alert
+        self.send({"type": "view", "view": view})
 
     def _heard(self, _widget: Any, message: Any, buffers: Any) -> None:
         kind = str(message.get("type")) if isinstance(message, dict) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ic_notebook.environment import DEFAULT_PROFILE
 from ic_notebook.errors import ICNotebookError, ServiceUnavailable, SignInDeclined, SignInTimeout
 from ic_notebook.jupyter.cells import CELLS, NEXT
 from ic_notebook.login import LoginState
@@ -22,23 +23,28 @@ BLOCKED_READY = "This cell waits until you have connected. To stop waiting, inte
 BLOCKED_WAITING = "This cell goes on by itself. To stop waiting or to paste an address, interrupt the kernel."
 
 
-def view_of(sign_in: SignIn, *, apps: View | None, busy: str | None) -> View:
+NO_KEYRING = "no system keyring here: the sign-in ends with this kernel"
+
+
+def view_of(sign_in: SignIn, *, apps: View | None, busy: str | None, notice: str | None = None) -> View:
     """The whole picture.
 
     Args:
         sign_in: what is shown.
         apps: what the table of apps shows, or None where it is not open.
         busy: a sentence while something asked for is under way.
+        notice: a sentence on what takes its time just now, anywhere in this process.
     """
     session = sign_in.session
     if session is not None and session.state is SessionState.CONNECTED:
-        return _connected(sign_in, session) | {"apps": apps, "busy": busy}
-    if sign_in.phase is LoginState.WAITING:
-        return _waiting(sign_in)
-    if sign_in.phase is LoginState.FINISHING:
-        return _picture("finishing", "Approved, finishing…")
-    link = {"url": sign_in.url, "host": service_metadata(sign_in.options.base_url).sign_in_host}
-    return _not_connected(sign_in) | link
+        view = _connected(sign_in, session) | {"apps": apps, "busy": busy}
+    elif sign_in.phase is LoginState.WAITING:
+        view = _waiting(sign_in)
+    elif sign_in.phase is LoginState.FINISHING:
+        view = _picture("finishing", "Approved, finishing…") | _storage_is_slow(sign_in, notice)
+    else:
+        view = _not_connected(sign_in, notice)
+    return {"notice": notice, "profile": _profile(sign_in)} | view
 
 
 def apps_view(apps: ConnectedApps) -> View:
@@ -60,7 +66,17 @@ def _picture(state: str, title: str, text: str = "") -> View:
     return {"state": state, "title": title, "text": text}
 
 
-def _not_connected(sign_in: SignIn) -> View:
+def _not_connected(sign_in: SignIn, notice: str | None) -> View:
+    if sign_in.looking:
+        view = _picture("looking", PRODUCT, "Looking for a sign-in on this computer…") | {"action": "Connect"}
+        view |= _storage_is_slow(sign_in, notice)
+    else:
+        view = _no_session(sign_in)
+    host = service_metadata(sign_in.options.base_url).sign_in_host
+    return view | {"url": sign_in.url, "host": host, "remember": _remember(sign_in)}
+
+
+def _no_session(sign_in: SignIn) -> View:
     failure = sign_in.misconfigured or sign_in.failure
     if failure is not None:
         return _failed(failure, sign_in.options.base_url) | {"action": "Try again"}
@@ -72,10 +88,37 @@ def _not_connected(sign_in: SignIn) -> View:
         return _picture("ended", "This sign-in has ended", words) | {"action": "Connect again"}
     if sign_in.phase in {LoginState.NEW, LoginState.PREPARING}:
         return _picture("preparing", PRODUCT, "Getting ready…") | {"action": "Connect"}
+    ready = sign_in.phase is LoginState.READY
     notice = sign_in.login.notice if sign_in.login else None
     words = notice or (BLOCKED_READY if sign_in.blocked else sign_in.note or INVITATION)
-    state = "ready" if sign_in.phase is LoginState.READY else "idle"
-    return _picture(state, PRODUCT, words) | {"action": "Connect"}
+    problem = sign_in.login.problem if ready and sign_in.login else None
+    view = _picture("ready" if ready else "idle", PRODUCT, words)
+    return view | {"action": "Connect", "remark": problem}
+
+
+def _storage_is_slow(sign_in: SignIn, notice: str | None) -> View:
+    """What a person may do about a storage that does not answer: not while a cell keeps their click away."""
+    if notice is None or not sign_in.keeping.busy:
+        return {}
+    return {"text": notice, "notice": None, "can_go_on": not sign_in.blocked}
+
+
+def _remember(sign_in: SignIn) -> View | None:
+    """The box; None where there is none to tick, or where a waiting cell would keep the tick away."""
+    keeping = sign_in.keeping
+    if not keeping.offered or sign_in.blocked:
+        return None
+    problem = NO_KEYRING if keeping.impossible else None
+    return {"on": keeping.remember, "problem": problem, "reason": keeping.impossible}
+
+
+def _profile(sign_in: SignIn) -> str | None:
+    """The name of the account, where it is not the default one; a token of the environment has none."""
+    session = sign_in.session
+    if sign_in.misconfigured is not None or (session is not None and session.is_from_environment):
+        return None
+    profile = sign_in.keeping.profile
+    return profile if profile != DEFAULT_PROFILE else None
 
 
 def _waiting(sign_in: SignIn) -> View:
@@ -85,9 +128,11 @@ def _waiting(sign_in: SignIn) -> View:
     return _picture("waiting", "Approve in the other tab", BLOCKED_WAITING if sign_in.blocked else text) | {
         "url": sign_in.url,
         "problem": login.problem if login else None,
+        "remark": login.notice if login else None,
         "paste_hint": "http://127.0.0.1:…/callback?code=…",
         "paste_only": paste_only,
         "blocked": sign_in.blocked,
+        "remember": _remember(sign_in),
     }
 
 
@@ -96,8 +141,10 @@ def _connected(sign_in: SignIn, session: Session) -> View:
     status = session.status
     since = [f"since {status.since.astimezone():%H:%M}"] if status.since else []
     title = "Connected with IC_ACCESS_TOKEN" if session.is_from_environment else "Connected"
+    in_memory = session.store is None and not session.is_from_environment
     return _picture("connected", title, " · ".join([*left, status.kept or "", *since])) | {
         "can_disconnect": not session.is_from_environment,
+        "remark": sign_in.keeping.failure if in_memory else None,
         "next": NEXT,
         "cells": [{"name": cell.name, "title": cell.title, "code": cell.code} for cell in CELLS],
     }

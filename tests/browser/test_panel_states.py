@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 from pathlib import Path
 
@@ -16,11 +15,11 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from ic_notebook.jupyter.cells import CELLS, NEXT
-from ic_notebook.jupyter.view import BLOCKED_WAITING, INVITATION
+from ic_notebook.jupyter.panel import ConnectPanel
+from ic_notebook.jupyter.view import BLOCKED_WAITING, INVITATION, NO_KEYRING
 
 pytestmark = pytest.mark.browser
 
-JUPYTER = Path(importlib.util.find_spec("ic_notebook").origin).parent / "jupyter"
 PHOTOGRAPHS = Path(__file__).parents[2] / "photographs"
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
 URL = "http://127.0.0.1:9/oauth/authorize?client_id=c&state=s&code_challenge_method=S256"
@@ -28,22 +27,22 @@ OVERFLOW = """panel => [panel, ...panel.querySelectorAll('*:not(.ic-unseen)')]
   .filter(node => node.localName !== 'input' && node.clientWidth && (node.scrollWidth > node.clientWidth
     || node.getBoundingClientRect().right > panel.getBoundingClientRect().right + 0.5))
   .map(node => node.outerHTML.slice(0, 120))"""
-PICTURE = f"""
-import pathlib, anywidget
+PICTURE = """
+import anywidget
+from ic_notebook.jupyter.panel import ConnectPanel
 class Picture(anywidget.AnyWidget):
-    _esm = pathlib.Path({str(JUPYTER / "panel.js")!r}).read_text(encoding="utf-8")
-    _css = pathlib.Path({str(JUPYTER / "panel.css")!r}).read_text(encoding="utf-8")
+    _esm, _css = str(ConnectPanel._esm), str(ConnectPanel._css)
     def __init__(self):
         super().__init__()
         self.heard, self.view = [], None
         self.on_msg(self.hear)
     def hear(self, _widget, content, buffers):
-        self.heard.append(content | ({{"beside": bytes(buffers[0]).decode()}} if buffers else {{}}))
+        self.heard.append(content | ({"beside": bytes(buffers[0]).decode()} if buffers else {}))
         if content["type"] == "hello" and self.view:
             self.show(self.view)
     def show(self, view):
         self.view = view
-        self.send({{"type": "view", "view": view}})
+        self.send({"type": "view", "view": view})
 picture = Picture()
 picture
 """
@@ -72,19 +71,39 @@ IDLE = {
     "title": "influencers.club",
     "text": INVITATION,
     "action": "Connect",
+    "host": "dashboard.influencers.club",
+    "remember": {"on": False, "problem": None, "reason": None},
     "paste_hint": "http://127.0.0.1:…/callback?code=…",
 }
 PREPARING = {**IDLE, "state": "preparing", "text": "Getting ready…"}
-READY = {**IDLE, "state": "ready", "url": URL, "host": "dashboard.influencers.club"}
+READY = {**IDLE, "state": "ready", "url": URL}
+REMEMBERED = {"on": True, "problem": None, "reason": None}
+NO_KEYRING_HERE = {
+    **READY,
+    "remember": {
+        "on": False,
+        "problem": NO_KEYRING,
+        "reason": "This computer has no keyring that can be used (keyring.backends.fail). Install and unlock one.",
+    },
+}
 WAITING = {
     **READY,
     "state": "waiting",
     "title": "Approve in the other tab",
     "text": "This panel notices by itself, also while a cell is running.",
 }
-BLOCKED = {**WAITING, "blocked": True, "text": BLOCKED_WAITING}
+BLOCKED = {**WAITING, "blocked": True, "text": BLOCKED_WAITING, "remember": None}
 PROBLEM = "This address belongs to another sign-in. Copy the address of the last page and paste it again."
 FINISHING = {"state": "finishing", "title": "Approved, finishing…", "text": ""}
+SLOW = "Your keyring does not answer yet. It may be locked: unlock it in the window that your system shows."
+FINISHING_SLOW = {**FINISHING, "text": SLOW, "can_go_on": True}
+LOOKING = {**IDLE, "state": "looking", "text": "Looking for a sign-in on this computer…"}
+LOOKING_SLOW = {**LOOKING, "text": SLOW, "can_go_on": True}
+ONCE = (
+    "This program has been registered again already, so the old registration is not the reason. If the page "
+    "still shows an error, tell the service's support."
+)
+LIMIT = "The account's limit of 300 calls a minute is reached. Going on in 12 s."
 CONNECTED = {
     "state": "connected",
     "title": "Connected",
@@ -92,6 +111,12 @@ CONNECTED = {
     "can_disconnect": True,
     "next": NEXT,
     "cells": SHOWN_CELLS,
+}
+KEPT = {**CONNECTED, "text": "627.13 credits · remembered in GNOME Keyring · since 10:42"}
+NOT_KEPT = {
+    **CONNECTED,
+    "remark": "Your keyring (GNOME Keyring) is locked. Unlock it and try again, or go on with "
+    'storage="memory". This sign-in ends with this process.',
 }
 FROM_ENVIRONMENT = {
     **CONNECTED,
@@ -105,12 +130,16 @@ DECLINED = {
     "title": "Not connected: access was declined",
     "text": "Nobody is signed in. Connect again and choose Approve on the page.",
     "url": URL,
+    "host": "dashboard.influencers.club",
+    "remember": {"on": False, "problem": None, "reason": None},
     "action": "Try again",
 }
 UNREACHABLE = {
     "state": "failed",
     "title": "influencers.club cannot be reached",
     "text": "No answer from api-dashboard.influencers.club in 30 s. Check the network or proxy, then try again.",
+    "host": "dashboard.influencers.club",
+    "remember": {"on": False, "problem": None, "reason": None},
     "action": "Try again",
 }
 ENDED = {
@@ -118,6 +147,8 @@ ENDED = {
     "title": "This sign-in has ended",
     "text": "It was disconnected in the dashboard or in another notebook.",
     "url": URL,
+    "host": "dashboard.influencers.club",
+    "remember": {"on": True, "problem": None, "reason": None},
     "action": "Connect again",
 }
 
@@ -126,16 +157,27 @@ STATES = [
     ("idle", IDLE, ()),
     ("preparing", PREPARING, ()),
     ("ready", READY, ()),
+    ("ready-remember", {**READY, "remember": REMEMBERED}, ()),
+    ("ready-no-keyring", NO_KEYRING_HERE, ()),
+    ("looking", LOOKING, ()),
+    ("looking-slow", LOOKING_SLOW, ()),
     ("waiting", WAITING, ()),
+    ("waiting-registering", {**WAITING, "busy": "Registering this program again…"}, ()),
+    ("waiting-registered-once", {**WAITING, "remark": ONCE, "remember": REMEMBERED}, ()),
     ("waiting-paste-open", WAITING, ("Paste its address",)),
     ("waiting-problem", {**WAITING, "problem": PROBLEM}, ()),
     ("waiting-blocked", BLOCKED, ()),
     ("waiting-paste-only", {**WAITING, "paste_only": True}, ()),
     ("finishing", FINISHING, ()),
+    ("finishing-slow", FINISHING_SLOW, ()),
     ("connected", CONNECTED, ()),
+    ("connected-kept", KEPT, ()),
+    ("connected-profile", {**KEPT, "profile": "agency-a"}, ()),
+    ("connected-not-kept", NOT_KEPT, ()),
+    ("connected-limit", {**KEPT, "notice": LIMIT}, ()),
     ("connected-confirming", CONNECTED, ("Disconnect",)),
     ("connected-busy", {**CONNECTED, "busy": "Disconnecting…"}, ()),
-    ("connected-environment", FROM_ENVIRONMENT, ()),
+    ("connected-environment", {**FROM_ENVIRONMENT, "notice": LIMIT}, ()),
     ("apps-loading", CONNECTED, ("Apps",)),
     ("apps-open", APPS_OPEN, ("Apps",)),
     ("apps-confirming", APPS_OPEN, ("Apps", "Disconnect ic_notebook on hub.example")),
@@ -203,6 +245,10 @@ class Bench:
 
     def link(self, name: str) -> Locator:
         return self.panel.get_by_role("link", name=name, exact=True)
+
+    @property
+    def box(self) -> Locator:
+        return self.panel.get_by_role("checkbox", name="Remember on this computer", exact=True)
 
     @property
     def field(self) -> Locator:
@@ -306,7 +352,7 @@ def test_colours_stand_where_a_front_end_has_no_variables_of_jupyterlab(
     views = [READY, {**WAITING, "problem": PROBLEM}, CONNECTED, DECLINED, ENDED]
     page.evaluate(
         WITHOUT_JUPYTERLAB,
-        [*((JUPYTER / f"panel.{kind}").read_text("utf-8") for kind in ("js", "css")), views],
+        [str(ConnectPanel._esm), str(ConnectPanel._css), views],
     )
     page.screenshot(path=PHOTOGRAPHS / f"without-jupyterlab-{scheme}.png")
     found = [line for panel in page.locator(".ic-notebook").all() for line in accessibility_violations(panel)]
@@ -419,6 +465,7 @@ def test_cancel_is_told_and_a_blocking_cell_has_no_cancel(bench):
     bench.into(BLOCKED)
     expect(bench.panel).to_contain_text("interrupt the kernel")
     assert bench.panel.get_by_role("button").all_inner_texts() == ["copy the link"]
+    assert bench.box.count() == 0
 
 
 @pytest.mark.parametrize("view", [DECLINED, UNREACHABLE, ENDED], ids=["declined", "unreachable", "ended"])
@@ -439,6 +486,8 @@ def test_every_string_is_shown_as_text(bench):
     row = {"id": canary, "name": canary, "connected": canary, "own": True, "can_revoke": True}
     hostile = {
         **dict.fromkeys(("title", "text", "host", "action", "paste_hint", "next"), canary),
+        **dict.fromkeys(("notice", "remark", "profile"), canary),
+        "remember": dict.fromkeys(("on", "problem", "reason"), canary),
         "cells": [dict.fromkeys(("name", "title", "code"), canary)],
         "url": URL,
         "can_disconnect": True,
@@ -539,6 +588,110 @@ def test_letters_typed_in_the_panel_are_no_shortcuts_of_jupyterlab(bench):
     expect(cells).to_have_count(before)
 
 
+# -- remember on this computer
+
+
+def test_a_tick_is_told_and_outlasts_pictures_that_do_not_know_of_it_yet(bench):
+    bench.into(READY)
+    link = bench.link("Connect").element_handle()
+    bench.panel.get_by_text("Remember on this computer").click()
+    bench.expect_heard({"type": "remember", "on": True})
+    bench.show({**READY, "text": "An older picture."}, says="An older picture.")
+    expect(bench.box).to_be_checked()
+    bench.expect_focus(bench.box)
+    bench.show({**READY, "remember": REMEMBERED})
+    bench.show({**READY, "text": "Unticked elsewhere."}, says="Unticked elsewhere.")
+    expect(bench.box).not_to_be_checked()
+    bench.expect_focus(bench.box)
+    assert link.evaluate("node => node.isConnected && node.href") == URL
+
+
+def test_the_box_is_worked_by_key_and_stays_through_the_click_on_connect(bench):
+    bench.into(READY)
+    bench.link("Connect").focus()
+    bench.page.keyboard.press("Tab")
+    bench.expect_focus(bench.box)
+    bench.page.keyboard.press("Space")
+    expect(bench.box).to_be_checked()
+    bench.show({**WAITING, "remember": REMEMBERED})
+    bench.expect_focus(bench.box)
+    bench.page.keyboard.press("Space")
+    expect(bench.box).not_to_be_checked()
+    bench.expect_heard({"type": "remember", "on": True}, {"type": "remember", "on": False})
+    bench.show(FINISHING)
+    expect(bench.box).to_be_hidden()
+    bench.expect_focus(bench.panel)
+
+
+def test_without_a_keyring_the_box_cannot_be_ticked_and_says_why(bench):
+    bench.into(NO_KEYRING_HERE)
+    expect(bench.box).to_be_disabled()
+    expect(bench.box).to_have_accessible_description(
+        f"{NO_KEYRING} . {NO_KEYRING_HERE['remember']['reason']}"
+    )
+    expect(bench.panel.get_by_text(NO_KEYRING)).to_be_visible()
+    bench.box.focus()
+    bench.page.keyboard.press("Space")
+    bench.panel.get_by_text("Remember on this computer").click(force=True)
+    expect(bench.box).not_to_be_checked()
+    bench.expect_heard()
+
+
+def test_a_tick_is_taken_back_where_it_turns_out_to_be_impossible(bench):
+    bench.into(READY)
+    bench.box.check()
+    bench.show(NO_KEYRING_HERE)
+    expect(bench.box).not_to_be_checked()
+    expect(bench.link("Connect")).to_be_visible()
+
+
+@pytest.mark.parametrize("view", [BLOCKED, FINISHING, CONNECTED, FROM_ENVIRONMENT])
+def test_no_box_where_a_tick_would_come_too_late(bench, view):
+    bench.into(view)
+    expect(bench.box).to_have_count(0)
+
+
+# -- what takes its time
+
+
+@pytest.mark.parametrize("view", [LOOKING_SLOW, FINISHING_SLOW], ids=["looking", "finishing"])
+def test_a_person_can_go_on_without_a_storage_that_does_not_answer(bench, view):
+    bench.into({**view, "can_go_on": False})
+    expect(bench.button("Go on without")).to_have_count(0)
+    bench.show(view)
+    bench.button("Go on without").click()
+    bench.expect_heard({"type": "without"})
+    bench.show(READY)
+    bench.expect_focus(bench.link("Connect"))
+
+
+def test_a_notice_is_announced_alone_and_only_itself_when_it_changes(bench):
+    bench.into(KEPT)
+    bench.panel.evaluate("""node => {
+      window.changed = [];
+      new MutationObserver(found => window.changed.push(...found.map(one => one.target.className)))
+        .observe(node, {childList: true, characterData: true, subtree: true});
+    }""")
+    bench.show({**KEPT, "notice": LIMIT}, says=LIMIT)
+    expect(bench.panel.get_by_role("status").filter(has_text="300 calls")).to_have_text(LIMIT)
+    bench.show({**KEPT, "notice": LIMIT.replace("12", "9")}, says="9 s")
+    bench.show(KEPT)
+    expect(bench.panel).not_to_contain_text("300 calls")
+    assert set(bench.page.evaluate("window.changed")) == {"ic-aside"}
+
+
+def test_registering_again_is_told_once_and_leads_to_the_fresh_link(bench):
+    bench.into(WAITING)
+    bench.button("Register again").press("Enter")
+    expect(bench.panel).to_contain_text("Registering this program again…")
+    bench.expect_focus(bench.button("Register again"))
+    bench.button("Register again").press("Enter")
+    bench.expect_heard({"type": "register"})
+    bench.show(PREPARING)
+    bench.show(READY)
+    bench.expect_focus(bench.link("Connect"))
+
+
 # -- connected
 
 
@@ -608,8 +761,10 @@ def test_tab_goes_through_the_controls_in_reading_order(bench):
     bench.into(WAITING)
     bench.button("Cancel").focus()
     for control in (
+        bench.box,
         bench.link("Open it again"),
         bench.button("copy the link"),
+        bench.button("Register again"),
         bench.button("Paste its address"),
     ):
         bench.page.keyboard.press("Tab")

@@ -55,7 +55,7 @@ FAILURES = [
     "import pickle\npickle.dumps(ic.session())",
     "import copy\ncopy.deepcopy(ic.session())",
     'ic.client().get("/public/v1/accounts/credits/", nonsense=1)',
-    "ic.session().auth._source.renew(None)",
+    "ic.session().auth._source.replace(None)",
     "import httpx\nhttpx.Client(auth=ic.session().auth, transport=httpx.HTTPTransport(uds='/nowhere')).get(ic.session().base_url)",
 ]
 

@@ -33,7 +33,9 @@ URL = "https://api-dashboard.influencers.club/public/v1/oauth/authorize/?state=S
 NOON = datetime(2026, 11, 3, 12, 34, tzinfo=timezone.utc)
 
 
-def session(state: SessionState = SessionState.CONNECTED, *, environment: bool = False) -> Any:
+def session(
+    state: SessionState = SessionState.CONNECTED, *, environment: bool = False, store: Any = None
+) -> Any:
     status = Status(
         connected=state is SessionState.CONNECTED,
         base_url=SERVICE,
@@ -41,7 +43,20 @@ def session(state: SessionState = SessionState.CONNECTED, *, environment: bool =
         since=None if environment else NOON,
         registered_as=None if environment else "ic_notebook on laptop",
     )
-    return SimpleNamespace(state=state, status=status, is_from_environment=environment)
+    return SimpleNamespace(state=state, status=status, is_from_environment=environment, store=store)
+
+
+def keeping(**parts: Any) -> Any:
+    """What of the sign-in outlives the process, as the panel asks for it."""
+    given = {
+        "offered": True,
+        "remember": False,
+        "impossible": None,
+        "failure": None,
+        "busy": False,
+        "profile": "default",
+    }
+    return SimpleNamespace(**(given | parts))
 
 
 def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
@@ -57,13 +72,17 @@ def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
         "misconfigured": None,
         "blocked": False,
         "credits": None,
+        "looking": False,
+        "keeping": keeping(),
         "options": SimpleNamespace(base_url=SERVICE),
     }
     return SimpleNamespace(**(given | parts))
 
 
-def view(face: Any, *, apps: Any = None, busy: str | None = None) -> dict[str, Any]:
-    shown = view_of(face, apps=apps, busy=busy)
+def view(
+    face: Any, *, apps: Any = None, busy: str | None = None, notice: str | None = None
+) -> dict[str, Any]:
+    shown = view_of(face, apps=apps, busy=busy, notice=notice)
     assert json.loads(json.dumps(shown)) == shown
     return shown
 
