@@ -8,8 +8,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
+import filelock
+
+from ic_notebook.background import reset_after_fork
 from ic_notebook.errors import ICNotebookError, StorageError
 from ic_notebook.notices import notices
 
@@ -19,6 +23,8 @@ DEADLINE = 20.0
 """Seconds after which a caller has its answer, whatever the storage does."""
 TELL_AFTER = 1.0
 """Seconds after which a person is told what is being waited for."""
+TURN = 5.0
+"""Seconds to wait for the calls of other processes; somebody else's may be stuck."""
 _SLICE = 0.1
 
 
@@ -32,12 +38,22 @@ class StorageCalls:
         name: the storage, in words that fit a sentence, such as `your keyring`.
         advice: what a person can do while it does not answer.
         deadline: seconds.
+        turn: a file whose lock keeps the calls of all processes apart, for a storage that bears one at a
+            time: calls that overlap crash GNOME Keyring's daemon, and leave the keyring locked.
     """
 
-    def __init__(self, name: str, *, advice: str = "", deadline: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        advice: str = "",
+        deadline: float = DEADLINE,
+        turn: Callable[[], Path] | None = None,
+    ) -> None:
         self._name = name
         self._advice = advice
         self._deadline = deadline
+        self._turn = turn
         self._call: concurrent.futures.Future[Any] | None = None
         self._late: concurrent.futures.Future[Any] | None = None
 
@@ -55,7 +71,7 @@ class StorageCalls:
         ends = time.monotonic() + self._deadline
         while (before := self.under_way) is not None:
             await self._returned(before, ends)
-        call = _in_daemon_thread(function)
+        call = _in_daemon_thread(lambda: self._in_turn(function))
         self._call = call
         await self._returned(call, ends)
         try:
@@ -70,9 +86,28 @@ class StorageCalls:
         """A person does not want to wait: whoever does is told at once that there is no answer."""
         self._late = self.under_way
 
+    def after_fork(self) -> None:
+        """In a forked child: the parent's call never returns here."""
+        self._call: concurrent.futures.Future[Any] | None = None
+        self._late: concurrent.futures.Future[Any] | None = None
+
     @property
     def _said(self) -> str:
         return self._name[0].upper() + self._name[1:]
+
+    def _in_turn(self, function: Callable[[], T]) -> T:
+        if self._turn is None:
+            return function()
+        path = self._turn()
+        lock = filelock.FileLock(path, mode=0o600, thread_local=False)
+        # Where it cannot be had, a call that may fail is better than none.
+        with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock.acquire(timeout=TURN, poll_interval=0.01)
+        try:
+            return function()
+        finally:
+            lock.release()
 
     async def _returned(self, call: concurrent.futures.Future[Any], ends: float) -> None:
         returned = _done(call)

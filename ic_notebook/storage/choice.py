@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from ic_notebook import environment
-from ic_notebook.background import reset_after_fork
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.storage.base import TokenStorage
 from ic_notebook.storage.calls import StorageCalls
@@ -22,18 +23,8 @@ SERVES_MANY = (
 _UNLOCK = "It may be locked: unlock it in the window that your system shows."
 
 
-class _Keyring:
-    """The calls of the one keyring; a forked child calls it on a thread of its own."""
-
-    def __init__(self) -> None:
-        self.after_fork()
-        reset_after_fork(self)
-
-    def after_fork(self) -> None:
-        self.calls = StorageCalls("your keyring", advice=_UNLOCK)
-
-
-_keyring = _Keyring()
+_keyring_calls = StorageCalls("your keyring", advice=_UNLOCK)
+"""A process has one keyring, however many sign-ins are kept there."""
 
 
 def checked_storage(storage: Any) -> Storage:
@@ -63,7 +54,7 @@ def keyring_store(issuer: str, profile: str, *, folder: Path | None = None) -> S
         issuer=issuer,
         profile=profile,
         kept=lambda: keyring.name,
-        calls=_keyring.calls,
+        calls=_keyring_calls,
         check=keyring.check,
         folder=folder,
     )

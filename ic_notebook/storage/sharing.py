@@ -123,13 +123,18 @@ class SharedStore:
     def renewal_begins(self, token: str) -> bool:
         """Note that this token is being renewed; whether a renewal of it has been cut short before."""
         name = _fingerprint(token)
-        before = read_bytes(self._renewing, at_most=1024)
-        write_atomically(self._renewing, name)
+        try:
+            before = read_bytes(self._renewing, at_most=1024)
+            write_atomically(self._renewing, name)
+        except StorageError:
+            # Only what a message says depends on it; on a full disk a sign-in is renewed all the same.
+            return False
         return before == name
 
     def renewal_ends(self) -> None:
         """Note that what came of it is known."""
-        self._renewing.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._renewing.unlink(missing_ok=True)
 
     def changed(self) -> None:
         """Tell the others that they should look."""

@@ -101,6 +101,36 @@ async def test_calls_come_one_after_the_other():
     assert most == [1] * 8
 
 
+async def test_calls_of_several_processes_come_one_after_the_other_where_the_storage_needs_it(tmp_path):
+    others = [StorageCalls("your keyring", turn=lambda: tmp_path / "state" / "lock") for _ in range(4)]
+    running, most = [], []
+
+    def call() -> None:
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.01)
+        running.pop()
+
+    await asyncio.gather(*(one.run(call) for one in others for _ in range(4)))
+    assert most == [1] * 16
+
+
+async def test_a_turn_that_never_comes_is_not_waited_for_without_end(tmp_path, gate, monkeypatch):
+    monkeypatch.setattr(calls_module, "TURN", 0.1)
+    stuck, keyring = (StorageCalls("your keyring", turn=lambda: tmp_path / "lock") for _ in range(2))
+    waiting = asyncio.ensure_future(stuck.run(gate.wait))
+    while stuck.under_way is None:
+        await asyncio.sleep(0.01)
+    assert await keyring.run(lambda: 7) == 7
+    gate.set()
+    await waiting
+
+
+async def test_a_folder_that_cannot_be_written_does_not_end_the_calls(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    assert await StorageCalls("your keyring", turn=lambda: tmp_path / "file" / "lock").run(lambda: 7) == 7
+
+
 async def test_giving_up_ends_the_wait_at_once(gate):
     keyring = calls(30)
     waiting = asyncio.ensure_future(keyring.run(gate.wait))
@@ -139,3 +169,25 @@ except StorageError as error:
     )
     assert ended.stdout.strip() == "It does not answer."
     assert time.monotonic() - began < 10
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_stuck_call():
+    script = """
+import asyncio, os, threading, warnings
+from ic_notebook.errors import StorageError
+from ic_notebook.storage.calls import StorageCalls
+warnings.simplefilter("ignore")
+calls = StorageCalls("it", deadline=0.2)
+try:
+    asyncio.run(calls.run(threading.Event().wait))
+except StorageError:
+    pass
+if (child := os.fork()) == 0:
+    print(asyncio.run(calls.run(lambda: "in the child")), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert ended.stdout == "in the child\n"
