@@ -56,6 +56,7 @@ class StorageCalls:
         self._turn = turn
         self._call: concurrent.futures.Future[Any] | None = None
         self._late: concurrent.futures.Future[Any] | None = None
+        reset_after_fork(self)
 
     @property
     def under_way(self) -> concurrent.futures.Future[Any] | None:
@@ -88,8 +89,7 @@ class StorageCalls:
 
     def after_fork(self) -> None:
         """In a forked child: the parent's call never returns here."""
-        self._call: concurrent.futures.Future[Any] | None = None
-        self._late: concurrent.futures.Future[Any] | None = None
+        self._call = self._late = None
 
     @property
     def _said(self) -> str:

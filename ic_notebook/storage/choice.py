@@ -23,7 +23,11 @@ SERVES_MANY = (
 _UNLOCK = "It may be locked: unlock it in the window that your system shows."
 
 
-_keyring_calls = StorageCalls("your keyring", advice=_UNLOCK)
+def _turn() -> Path:
+    return platformdirs.user_state_path("ic_notebook", appauthor=False) / "keyring.lock"
+
+
+_keyring_calls = StorageCalls("your keyring", advice=_UNLOCK, turn=_turn)
 """A process has one keyring, however many sign-ins are kept there."""
 
 
