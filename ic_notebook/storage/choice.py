@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from ic_notebook import environment
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.storage.base import TokenStorage
 from ic_notebook.storage.calls import StorageCalls
 from ic_notebook.storage.keyring import KeyringStorage
-from ic_notebook.storage.sharing import SharedStore
+from ic_notebook.storage.sharing import SharedStore, state_folder
 
 Storage = str | TokenStorage | None
 """`memory`, `keyring`, an object with load, save and delete, or None: as `IC_STORAGE` says, else memory."""
@@ -23,11 +21,7 @@ SERVES_MANY = (
 _UNLOCK = "It may be locked: unlock it in the window that your system shows."
 
 
-def _turn() -> Path:
-    return platformdirs.user_state_path("ic_notebook", appauthor=False) / "keyring.lock"
-
-
-_keyring_calls = StorageCalls("your keyring", advice=_UNLOCK, turn=_turn)
+_keyring_calls = StorageCalls("your keyring", advice=_UNLOCK, turn=lambda: state_folder() / "keyring.lock")
 """A process has one keyring, however many sign-ins are kept there."""
 
 

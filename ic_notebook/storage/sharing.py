@@ -32,6 +32,11 @@ _TICK = 1_000_000
 """Nanoseconds by which the marker's time moves on at least."""
 
 
+def state_folder() -> Path:
+    """Where the processes of a user leave each other locks and markers."""
+    return platformdirs.user_state_path("ic_notebook", appauthor=False)
+
+
 class SharedStore:
     """A storage for one sign-in, with what its users need to agree on.
 
@@ -62,7 +67,7 @@ class SharedStore:
         self._storage = storage
         self._kept = kept
         self._check = check
-        folder = folder or platformdirs.user_state_path("ic_notebook", appauthor=False)
+        folder = folder or state_folder()
         name = hashlib.sha256(json.dumps([issuer, profile]).encode()).hexdigest()[:16]
         self._marker = folder / f"{name}.changed"
         self._lock = folder / f"{name}.lock"
