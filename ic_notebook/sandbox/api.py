@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import defaultdict, deque
 from datetime import datetime, timezone
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from ic_notebook.sandbox.catalogue import Credits
     from ic_notebook.sandbox.records import App
     from ic_notebook.sandbox.settings import SandboxSettings
     from ic_notebook.sandbox.store import Store
 
-    Handler = Callable[[Request, Token], Response]
+    Handler = Callable[[Request, Token], Response | Awaitable[Response]]
 
 MINUTE = 60.0
 
@@ -86,7 +88,8 @@ def authenticated(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
                 "This token has no scope. Ask for the scope 'all' when registering and when signing in.",
                 {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{SCOPE}"'},
             )
-        return handler(request, token)
+        answer = handler(request, token)
+        return await answer if inspect.isawaitable(answer) else answer
 
     return endpoint
 
@@ -120,9 +123,11 @@ def _admit(request: Request, token: Token) -> None:
         raise HTTPException(429, detail, headers)
 
 
-def credits_left(_request: Request, _token: Token) -> Response:
-    """The credits of the account; nothing here spends any."""
-    return JSONResponse({"credits_available": 627.13, "credits_used": 0})
+def credits_left(request: Request, token: Token) -> Response:
+    """The credits of the account; the discovery call spends them."""
+    account: Credits = request.app.state.store.credits
+    left, used = account.left(token.account), account.used(token.account)
+    return JSONResponse({"credits_available": left / 100, "credits_used": used / 100})
 
 
 def languages(_request: Request, _token: Token) -> Response:

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from ic_notebook.sandbox import api, metadata, oauth_endpoints
+from ic_notebook.sandbox import api, catalogue, metadata, oauth_endpoints
 from ic_notebook.sandbox.authorization_server import SandboxServer
 from ic_notebook.sandbox.middleware import FaultInjector, RecordedRequest, Recorder
 from ic_notebook.sandbox.settings import SandboxSettings
@@ -35,6 +35,7 @@ _ROUTES = [
     Route(metadata.APPS, api.authenticated(api.list_apps), methods=["GET"]),
     Route(metadata.APPS + "{app_id}/", api.authenticated(api.delete_app), methods=["DELETE"]),
     Route(metadata.CREDITS, api.authenticated(api.credits_left), methods=["GET"]),
+    Route(metadata.DISCOVERY, api.authenticated(catalogue.discover), methods=["POST"]),
     Route(metadata.LANGUAGES, api.authenticated(api.languages), methods=["GET"]),
 ]
 

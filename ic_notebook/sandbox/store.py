@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select
 
+from ic_notebook.sandbox.catalogue import Credits
 from ic_notebook.sandbox.database import Database, apps, clients, hashed
 from ic_notebook.sandbox.ledger import Ledger
 from ic_notebook.sandbox.records import App, Client, Refresh, Token
@@ -31,6 +32,7 @@ class Store:
         self._account = account
         self.sign_ins = SignIns(self._database)
         self.ledger = Ledger(self._database)
+        self.credits = Credits()
 
     def now(self) -> float:
         """Seconds since the epoch by the sandbox's clock."""
