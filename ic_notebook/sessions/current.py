@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from ic_notebook import environment
 from ic_notebook.background import background, reset_after_fork
@@ -27,6 +28,7 @@ class CurrentSessions:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._from_environment: tuple[str, Session] | None = None
         self._watchers: list[Callable[[], None]] = []
+        self._looks: dict[tuple[str, str], Future[Session | None]] = {}
         reset_after_fork(self)
 
     def add(self, session: Session) -> None:
@@ -58,7 +60,7 @@ class CurrentSessions:
         if session is None:
             server = service_metadata(environment.base_url())
             store = looked_in(None, server.base_url, of_profile)
-            session = background().run(self.restore, server, store) if store else None
+            session = self._looked_up(server, store) if store else None
         if session is not None:
             return session
         problem = latest.status.problem if latest is not None else None
@@ -103,6 +105,16 @@ class CurrentSessions:
         """In a forked child: nobody looks at the child's sessions, and the lock is the parent's."""
         self._lock = threading.Lock()
         self._watchers = []
+        self._looks = {}
+
+    def _looked_up(self, server: ServerMetadata, store: SharedStore) -> Session | None:
+        """What the store holds; all threads that want it at once share one look."""
+        key = (server.base_url, store.profile)
+        with self._lock:
+            look = self._looks.get(key)
+            if look is None or look.done():
+                look = self._looks[key] = background().submit(self.restore, server, store)
+        return background().wait(look)
 
     def _environment_session(self) -> Session | None:
         token = environment.access_token()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 import ic_notebook as ic
+from ic_notebook.background import background
+from ic_notebook.sessions import current as current_module
 from ic_notebook.sessions.current import current
 from tests.sessions.people import CREDITS, approve, seen, signed_in
+from tests.sessions.vaults import Vault, shared
 
 
 def no_browser(url: str) -> None:
@@ -212,3 +217,21 @@ def test_async_client_of_the_module_is_the_meant_sessions(sandbox):
     client = ic.async_client(timeout=7)
     assert client.timeout == httpx.Timeout(7)
     assert client.auth is ic.session().auth
+
+
+def test_threads_that_begin_at_once_share_one_look_into_the_store(sandbox, tmp_path, monkeypatch):
+    vault = Vault()
+    background().run(signed_in(sandbox).keep, shared(vault, sandbox.url, tmp_path))
+    monkeypatch.setenv("IC_BASE_URL", sandbox.url)
+    monkeypatch.setattr(current_module, "looked_in", lambda *_: shared(vault, sandbox.url, tmp_path))
+    vault.before = lambda name: time.sleep(0.2)
+    vault.calls.clear()
+    together = threading.Barrier(16)
+
+    def call(_: int) -> int:
+        together.wait(10)
+        return ic.client().get(CREDITS).status_code
+
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(call, range(16))) == {200}
+    assert vault.calls == ["load"]
