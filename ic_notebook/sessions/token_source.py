@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import logging
@@ -189,9 +190,18 @@ class StoredTokens:
             StorageError: they cannot be stored in time; they stay in memory.
         """
         async with store.exclusive() as exclusive:
-            await exclusive.save(self.current())
-            with self._lock:
-                self.store, self._stamp = store, store.stamp()
+            kept = False
+            while not kept:
+                # A refresh that began in memory is saved with what it gives, not with what it used up.
+                if (flight := self._flights.get(True)) is not None:
+                    with contextlib.suppress(ICNotebookError):
+                        await asyncio.shield(asyncio.wrap_future(flight))
+                tokens = self.current()
+                await exclusive.save(tokens)
+                with self._lock:
+                    kept = tokens is self._tokens and self._flights.get(True) is flight
+                    if kept:
+                        self.store, self._stamp = store, store.stamp()
 
     async def clear(self, why: str = NOBODY) -> None:
         """Forget the tokens, here and in the store; whoever asks from now on is told why.

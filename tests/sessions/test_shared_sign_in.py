@@ -333,6 +333,20 @@ def test_keeping_twice_and_forgetting_leaves_nothing(sandbox, first, vault, tmp_
     assert not list(tmp_path.glob("*.renewing"))
 
 
+def test_what_is_kept_during_a_refresh_is_what_the_refresh_gives(sandbox, vault, tmp_path):
+    session = signed_in(sandbox, transport=impatient())
+    turn(sandbox, token_delay=0.5)
+    sandbox.store.end_access_tokens()
+    calling = threading.Thread(target=session.client().get, args=(CREDITS,))
+    calling.start()
+    while not session._source._flights:
+        calling.join(0.005)
+    background().run(session.keep, shared(vault, sandbox.url, tmp_path))
+    calling.join(20)
+    assert vault.load() == session._source.current()
+    assert refreshes(sandbox) == 1
+
+
 def test_the_source_names_no_secret(first):
     assert isinstance(first._source, StoredTokens)
     assert str(first._source.current().access_token) not in repr(vars(first._source))
