@@ -36,7 +36,9 @@ def view_of(sign_in: SignIn, *, apps: View | None, busy: str | None, notice: str
         notice: a sentence on what takes its time just now, anywhere in this process.
     """
     session = sign_in.session
-    if session is not None and session.state is SessionState.CONNECTED:
+    # A cell that waits for another sign-in needs its link, whatever there is already.
+    wanted = sign_in.blocked and sign_in.phase is not None
+    if session is not None and session.state is SessionState.CONNECTED and not wanted:
         view = _connected(sign_in, session) | {"apps": apps, "busy": busy}
     elif sign_in.phase is LoginState.WAITING:
         view = _waiting(sign_in)
@@ -80,10 +82,11 @@ def _no_session(sign_in: SignIn) -> View:
     failure = sign_in.misconfigured or sign_in.failure
     if failure is not None:
         return _failed(failure, sign_in.options.base_url) | {"action": "Try again"}
-    if sign_in.session is not None and sign_in.session.is_from_environment:
+    ended = sign_in.session if sign_in.session and sign_in.session.state is SessionState.ENDED else None
+    if ended is not None and ended.is_from_environment:
         words = "Put a valid token or API key there and run this cell again, or connect here."
         return _picture("ended", "IC_ACCESS_TOKEN was refused", words) | {"action": "Connect"}
-    if sign_in.session is not None:
+    if ended is not None:
         words = "It was disconnected in the dashboard or in another notebook."
         return _picture("ended", "This sign-in has ended", words) | {"action": "Connect again"}
     if sign_in.phase in {LoginState.NEW, LoginState.PREPARING}:

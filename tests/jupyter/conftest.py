@@ -37,7 +37,7 @@ def _leave():
     background().run(end)
     current._watchers.clear()
     current._sessions.clear()
-    current._latest = current._from_environment = None
+    current._from_environment = None
     _sign_ins.clear()
 _leave()
 del _leave
