@@ -160,7 +160,7 @@ def free_port() -> int:
 
 def environment_of_its_own(folder: Path) -> dict[str, str]:
     """The caller's environment without what belongs to the test run or to the caller's own sign-ins."""
-    foreign = ("COV_", "COVERAGE_", "IC_", "PYTEST_", "JUPYTER", "IPYTHON")
+    foreign = ("COV_", "COVERAGE_", "DBUS_", "IC_", "PYTEST_", "JUPYTER", "IPYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     settings = (
         folder / "config/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
@@ -172,6 +172,7 @@ def environment_of_its_own(folder: Path) -> dict[str, str]:
         "HOME": str(folder / "home"),
         "XDG_CONFIG_HOME": str(folder / "home/.config"),
         "XDG_DATA_HOME": str(folder / "home/.local/share"),
+        "XDG_STATE_HOME": str(folder / "home/.local/state"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "config/lab/user-settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "config/lab/workspaces"),

@@ -37,6 +37,7 @@ FOREIGN = (
     "PYTEST",
     "JUPYTER",
     "IPYTHON",
+    "DBUS_",
     "DISPLAY",
     "WAYLAND_DISPLAY",
     "BROWSER",

@@ -114,22 +114,17 @@ def busy(kernel: Kernel) -> Iterator[None]:
     gate.unlink()
 
 
-def test_the_next_kernel_is_connected_at_once_without_a_click(kernels, sandbox, record_property):
+def test_the_next_kernel_is_connected_at_once_without_a_click(kernels, sandbox):
     first, second = kernels
     sign_in(seen(first))
-    page = second.load()
-    began = time.monotonic()
-    page.say("hello")
+    page = seen(second)
     page.shows("connected", text=lambda text: text.startswith(KEPT))
-    record_property("connected after", round(time.monotonic() - began, 2))
     assert {view["state"] for view in page.views} <= {"idle", "looking", "connected"}
     assert second.run(f"import ic_notebook as ic\n{CREDITS}").error == []
     assert (paths(sandbox).count(REGISTER), paths(sandbox).count(TOKEN)) == (1, 1)
 
 
-def test_what_one_kernel_does_shows_in_the_other_within_a_second_while_a_cell_holds_it(
-    kernels, sandbox, record_property
-):
+def test_what_one_kernel_does_shows_in_the_other_within_a_second_while_a_cell_holds_it(kernels):
     pages = [seen(kernel) for kernel in kernels]
     with busy(kernels[1]):
         sign_in(pages[0])
@@ -153,7 +148,7 @@ def test_what_one_kernel_does_shows_in_the_other_within_a_second_while_a_cell_ho
         "signed in again": again,
         "revoked": revoked,
     }
-    record_property("seconds", {what: round(seconds, 2) for what, seconds in took.items()})
+    print("seconds until the other panel showed it:", took)
     assert max(took.values()) < 1.0, took
 
 

@@ -52,7 +52,7 @@ FAILURES = [
     'ic.client().get("/public/v1/nowhere/").raise_for_status()',
     'ic.client().post("/public/v1/accounts/credits/", content=iter([b"x"])).raise_for_status()',
     'ic.revoke("no-such-app")',
-    "import pickle\npickle.dumps(ic.session())",
+    "import pickle\nprint(pickle.dumps(ic.session().client()))\npickle.loads(pickle.dumps(ic.session())).nonsense",
     "import copy\ncopy.deepcopy(ic.session())",
     'ic.client().get("/public/v1/accounts/credits/", nonsense=1)',
     "ic.session().auth._source.replace(None)",

@@ -22,8 +22,9 @@ from ic_notebook.errors import (
 from ic_notebook.jupyter import panel as panel_module
 from ic_notebook.jupyter.cells import CELLS, NEXT, find_cell
 from ic_notebook.jupyter.panel import ConnectPanel
-from ic_notebook.jupyter.view import INVITATION, apps_view, view_of
+from ic_notebook.jupyter.view import INVITATION, NO_KEYRING, apps_view, view_of
 from ic_notebook.login import LoginState
+from ic_notebook.notices import notices
 from ic_notebook.oauth.connected_apps import ConnectedApp
 from ic_notebook.oauth.metadata import SERVICE
 from ic_notebook.sessions.apps import ConnectedApps
@@ -242,6 +243,12 @@ def test_a_token_of_the_environment_is_named_and_cannot_be_disconnected():
     assert shown["can_disconnect"] is False
 
 
+def test_a_cell_that_waits_for_another_sign_in_shows_its_link_though_one_stands():
+    shown = view(sign_in(LoginState.READY, session=session(), blocked=True))
+    assert (shown["state"], shown["url"]) == ("ready", URL)
+    assert view(sign_in(None, session=session(), blocked=True))["state"] == "connected"
+
+
 def test_connected_outweighs_an_attempt_and_a_failure_of_before():
     face = sign_in(LoginState.WAITING, session=session(), failure=SignInDeclined("No."))
     assert view(face)["state"] == "connected"
@@ -264,6 +271,97 @@ def test_apps_are_shown_with_what_is_known_of_them():
             "can_revoke": True,
         },
     ]
+
+
+@pytest.mark.parametrize(
+    "face",
+    [
+        sign_in(),
+        sign_in(LoginState.PREPARING),
+        sign_in(LoginState.READY),
+        sign_in(LoginState.WAITING),
+        sign_in(looking=True),
+        sign_in(LoginState.READY, session=session(SessionState.ENDED)),
+        failed(SignInDeclined("No.")),
+    ],
+)
+def test_a_person_who_is_not_connected_may_choose_to_be_remembered(face):
+    assert view(face)["remember"] == {"on": False, "problem": None, "reason": None}
+    face.keeping = keeping(remember=True)
+    assert view(face)["remember"]["on"] is True
+    face.keeping = keeping(impossible="No keyring: keyring.backends.fail.")
+    assert view(face)["remember"] == {
+        "on": False,
+        "problem": NO_KEYRING,
+        "reason": "No keyring: keyring.backends.fail.",
+    }
+    face.keeping = keeping(offered=False)
+    assert view(face)["remember"] is None
+
+
+@pytest.mark.parametrize(
+    "face",
+    [
+        sign_in(LoginState.READY, blocked=True),
+        sign_in(LoginState.WAITING, blocked=True),
+        sign_in(LoginState.FINISHING),
+        sign_in(session=session()),
+        sign_in(session=session(environment=True)),
+    ],
+)
+def test_no_box_where_a_tick_would_not_be_heard_in_time(face):
+    assert view(face).get("remember") is None
+
+
+SLOW = "Your keyring does not answer yet."
+
+
+@pytest.mark.parametrize(
+    ("parts", "state"),
+    [({"phase": LoginState.FINISHING}, "finishing"), ({"phase": None, "looking": True}, "looking")],
+)
+def test_a_storage_that_is_slow_is_said_and_can_be_gone_on_without(parts, state):
+    face = sign_in(**parts, keeping=keeping(busy=True))
+    quick = view(face)
+    assert (quick["state"], quick.get("can_go_on")) == (state, None)
+    slow = view(face, notice=SLOW)
+    assert (slow["state"], slow["text"], slow["can_go_on"], slow["notice"]) == (state, SLOW, True, None)
+    face.blocked = True
+    assert view(face, notice=SLOW)["can_go_on"] is False
+    face.keeping = keeping()
+    assert "can_go_on" not in view(face, notice=SLOW)
+
+
+@pytest.mark.parametrize(
+    "face", [sign_in(), sign_in(LoginState.READY), sign_in(LoginState.WAITING), sign_in(session=session())]
+)
+def test_what_takes_its_time_is_said_in_every_state(face):
+    assert view(face, notice="Going on in 12 s.")["notice"] == "Going on in 12 s."
+    assert view(face)["notice"] is None
+
+
+def test_a_sign_in_that_could_not_be_kept_says_so_as_long_as_it_is_the_one_shown():
+    face = sign_in(session=session(), keeping=keeping(failure="Your keyring is locked."))
+    assert view(face)["remark"] == "Your keyring is locked."
+    face.session = session(store=object())
+    assert view(face)["remark"] is None
+    face.session = session(environment=True)
+    assert view(face)["remark"] is None
+
+
+def test_an_account_that_has_a_name_is_named():
+    assert view(sign_in(keeping=keeping(profile="agency-a")))["profile"] == "agency-a"
+    assert view(sign_in())["profile"] is None
+    assert view(sign_in(session=session(environment=True), keeping=keeping(profile="b")))["profile"] is None
+
+
+def test_what_came_of_registering_again_is_said_beside_the_link():
+    face = sign_in(LoginState.WAITING)
+    face.login.notice = "This program has been registered again already."
+    assert view(face)["remark"] == face.login.notice
+    face = sign_in(LoginState.READY)
+    face.login.problem = "No answer. The link that you have stays as it is."
+    assert view(face)["remark"] == face.login.problem
 
 
 def test_helper_cells_compile_and_no_one_spends_or_revokes_as_it_stands():
@@ -308,7 +406,7 @@ class Scripted(SimpleNamespace):
 
     def watch(self, callback: Any) -> Any:
         self.watchers.append(callback)
-        return lambda: self.watchers.remove(callback)
+        return lambda: self.watchers.remove(callback) if callback in self.watchers else None
 
 
 @pytest.fixture
@@ -340,6 +438,42 @@ def test_the_last_picture_sent_is_of_how_things_stand_last(scripted):
     for thread in (slow, quick):
         thread.join(10)
     assert sent[-1] == "finishing"
+
+
+def test_a_notice_that_ends_in_the_middle_of_telling_is_told_and_locks_nothing(scripted, monkeypatch):
+    face, shown, sent = scripted
+    collected = []
+
+    class Given:
+        offered = False
+        failure = None
+        profile = "default"
+
+        @property
+        def busy(self) -> bool:
+            if not collected:
+                collected.append(True)
+                face.now = LoginState.WAITING
+                shown.tell()  # as from a finalizer that a garbage collection runs here
+            return False
+
+    face.now, face.keeping = LoginState.FINISHING, Given()
+    monkeypatch.setattr(type(notices), "latest", property(lambda _: "A sentence."))
+    teller = threading.Thread(target=shown.tell, daemon=True)
+    teller.start()
+    teller.join(10)
+    assert not teller.is_alive()
+    assert sent == ["finishing", "waiting"]
+
+
+def test_a_closed_panel_hears_of_no_notice(scripted):
+    _, shown, sent = scripted
+    with notices.showing("One."):
+        assert len(sent) == 1
+    shown.close()
+    told = len(sent)
+    with notices.showing("Two."):
+        assert len(sent) == told
 
 
 def test_a_panel_prints_how_it_stands_and_nothing_else(scripted):
