@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import httpx
 
@@ -17,6 +17,8 @@ from ic_notebook.sessions.resending import awaited, foreign, steps, waited
 from ic_notebook.sessions.token_source import TokenSource
 
 R = TypeVar("R")
+
+_NOT_COPIED = "A session's auth is a sign-in and is not copied; call ic_notebook.session().auth."
 
 
 class SessionAuth(httpx.Auth):
@@ -34,15 +36,28 @@ class SessionAuth(httpx.Auth):
         ServiceUnavailable, OAuthError, UnexpectedAnswer: the token has ended and could not be renewed.
     """
 
-    def __init__(self, source: TokenSource, *, base_url: str) -> None:
+    def __init__(
+        self, source: TokenSource, *, base_url: str, handle: tuple[object, ...] | None = None
+    ) -> None:
         self._source = source
+        self._handle = handle
         self._origin = _origin(httpx.URL(base_url))
 
     def __repr__(self) -> str:
         return f"<SessionAuth for {self._origin}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("A session's auth is a sign-in and is not copied; call ic_notebook.session().auth.")
+        if self._handle is None:
+            raise TypeError(_NOT_COPIED)
+        from ic_notebook.sessions.handles import auth_of
+
+        return auth_of, self._handle
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(_NOT_COPIED)
+
+    def __deepcopy__(self, _memo: object) -> NoReturn:
+        raise TypeError(_NOT_COPIED)
 
     def __call__(self, request: R) -> R:
         """Sign a request that the requests library has prepared, and have its answer looked at."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 
 import httpx
 
+from ic_notebook.background import background
 from ic_notebook.errors import APIError
 from ic_notebook.oauth.answers import (
     credentials_of,
@@ -18,7 +20,11 @@ from ic_notebook.oauth.answers import (
 )
 from ic_notebook.sessions.auth import SessionAuth
 from ic_notebook.sessions.patience import CONNECTION_FAILURES, TIME_LIMIT, Pace, Patience
+from ic_notebook.sessions.turns import Turns
 from ic_notebook.transport import USER_AGENT, ssl_context, uses_environment
+
+Handle = tuple[tuple[str, str, bool], dict[str, Any]]
+"""Of which session a client is, and with which options of its caller's."""
 
 _NEXT_STEP = {
     400: "Check what the call sends.",
@@ -92,21 +98,44 @@ class SessionClient(httpx.Client):
     form) is sent once; a stream that the caller holds is never begun again. What is not repeated any more is
     the caller's: the answer, or httpx's own exception.
 
+    Where a limiter gives the turns (a sign-in that a cluster shares), every send waits for its own first, as
+    long as it would for the account's limit; else ServiceUnavailable says when there is one again.
+
     `raise_for_status()` explains a refusal; a status alone never raises.
 
     Args:
         pace: time and chance, where a test brings its own.
+        turns: the session's.
+        handle: what is pickled in place of it.
         options: as httpx.Client takes them.
     """
 
-    def __init__(self, *, pace: Pace | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        pace: Pace | None = None,
+        turns: Turns | None = None,
+        handle: Handle | None = None,
+        **options: Any,
+    ) -> None:
         self._pace = pace or Pace()
+        self._turns = turns or Turns()
+        self._handle = handle
         super().__init__(**options)
+
+    def __reduce__(self) -> Any:
+        from ic_notebook.sessions.handles import client_of
+
+        return client_of, _handle(self._handle)
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """As httpx.Client.send, with the repeats of this class."""
         patience = Patience(request, self._pace)
         while True:
+            if (limiter := self._turns.limiter) is not None:
+                turn = patience.until(background().wait(limiter.ask(within=patience.for_a_turn)))
+                with turn.showing():
+                    self._pace.wait(turn.seconds)
             try:
                 response = super().send(request, **options)
             except CONNECTION_FAILURES as failure:
@@ -125,14 +154,33 @@ class SessionClient(httpx.Client):
 class AsyncSessionClient(httpx.AsyncClient):
     """An httpx.AsyncClient that waits and repeats as SessionClient does."""
 
-    def __init__(self, *, pace: Pace | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        pace: Pace | None = None,
+        turns: Turns | None = None,
+        handle: Handle | None = None,
+        **options: Any,
+    ) -> None:
         self._pace = pace or Pace()
+        self._turns = turns or Turns()
+        self._handle = handle
         super().__init__(**options)
+
+    def __reduce__(self) -> Any:
+        from ic_notebook.sessions.handles import async_client_of
+
+        return async_client_of, _handle(self._handle)
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """As httpx.AsyncClient.send, with the repeats of SessionClient."""
         patience = Patience(request, self._pace)
         while True:
+            if (limiter := self._turns.limiter) is not None:
+                asked = asyncio.wrap_future(limiter.ask(within=patience.for_a_turn))
+                turn = patience.until(await asked)
+                with turn.showing():
+                    await self._pace.wait_async(turn.seconds)
             try:
                 response = await super().send(request, **options)
             except CONNECTION_FAILURES as failure:
@@ -146,6 +194,12 @@ class AsyncSessionClient(httpx.AsyncClient):
                 await response.aclose()
             with pause.showing():
                 await self._pace.wait_async(pause.seconds)
+
+
+def _handle(handle: Handle | None) -> Handle:
+    if handle is None:
+        raise TypeError("This client is of no session, so it cannot be pickled.")
+    return handle
 
 
 def client_options(auth: SessionAuth, base_url: str, given: dict[str, Any]) -> dict[str, Any]:

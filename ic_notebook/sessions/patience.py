@@ -91,6 +91,17 @@ class Patience:
         self._lost = self._refusals = 0
         self._waited = 0.0
 
+    @property
+    def for_a_turn(self) -> float:
+        """Seconds that it may wait for its turn, where turns are given."""
+        return self._left(for_the_limit=True)
+
+    def until(self, turn: float) -> Pause:
+        """The pause before a turn in so many seconds; one before the first send takes nothing of the rest."""
+        if not self._refusals and not self._lost:
+            self._began = self._pace.clock() + turn
+        return Pause(turn, "The account's limit of calls a minute is reached." if turn > TELL_AFTER else None)
+
     def after_answer(self, response: httpx.Response) -> Pause | None:
         """The pause before the request is sent again, or None where the answer is the caller's."""
         if response.status_code not in _BUSY:

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 
@@ -38,6 +38,7 @@ from ic_notebook.sessions.status import (
     Status,
 )
 from ic_notebook.sessions.token_source import ENDED, StaticToken, StoredTokens, TokenSource, refused_in
+from ic_notebook.sessions.turns import Turns
 from ic_notebook.storage.sharing import SharedStore
 from ic_notebook.transport import Transport, usable_environment
 
@@ -45,12 +46,16 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+_NOT_COPIED = "A Session is a sign-in and is not copied; call ic_notebook.session()."
 ENVIRONMENT = "IC_ACCESS_TOKEN"
 FROM_ENVIRONMENT = "from the environment, not renewed here"
 
 
 class Session:
     """A sign-in: clients for the API, and the account's connected apps.
+
+    Pickled it is a handle without a token: a process that has this sign-in, such as a worker of a Dask
+    cluster that shares it, gets its own session; any other one that says what it is when it is used.
 
     Made by `connect()`. It holds no token itself; its token source does. All methods can be called from any
     thread, and wait on a background thread, so that Ctrl-C ends the wait at once.
@@ -73,7 +78,8 @@ class Session:
         self._lock = threading.Lock()
         self._shared_client: httpx.Client | None = None
         self._own_app_id: str | None = None
-        self._auth = SessionAuth(source, base_url=server.base_url)
+        self.turns = Turns()
+        self._auth = SessionAuth(source, base_url=server.base_url, handle=self.handle)
         source.on_end = lambda: self._move(SessionState.ENDED)
         reset_after_fork(self)
 
@@ -124,8 +130,13 @@ class Session:
         """For `auth=` of an httpx, httpx2 or requests client of one's own; for this session's API alone."""
         kind = auth_class()
         if type(self._auth) is not kind:
-            self._auth = kind(self._source, base_url=self.base_url)
+            self._auth = kind(self._source, base_url=self.base_url, handle=self.handle)
         return self._auth
+
+    @property
+    def handle(self) -> tuple[str, str, bool]:
+        """What is pickled of it: which sign-in is meant, for a process that has it too."""
+        return self.base_url, self.profile, self.is_from_environment
 
     @property
     def state(self) -> SessionState:
@@ -189,7 +200,15 @@ class Session:
         return f"<Session {self._state.value}, {self.base_url}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("A Session is a sign-in and is not copied; call ic_notebook.session().")
+        from ic_notebook.sessions.handles import session_of
+
+        return session_of, self.handle
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(_NOT_COPIED)
+
+    def __deepcopy__(self, _memo: object) -> NoReturn:
+        raise TypeError(_NOT_COPIED)
 
     def client(self, **options: Any) -> httpx.Client:
         """An httpx client for the API, signed in.
@@ -211,10 +230,10 @@ class Session:
         """
         if options:
             with usable_environment():
-                return SessionClient(**client_options(self._auth, self.base_url, options))
+                return SessionClient(**self._client_options(options))
         with self._lock, usable_environment():
             if self._shared_client is None or self._shared_client.is_closed:
-                self._shared_client = SessionClient(**client_options(self._auth, self.base_url, {}))
+                self._shared_client = SessionClient(**self._client_options({}))
                 weakref.finalize(self, self._shared_client.close)
             return self._shared_client
 
@@ -225,7 +244,7 @@ class Session:
             ConfigurationError: proxy variables that cannot be used.
         """
         with usable_environment():
-            return AsyncSessionClient(**client_options(self._auth, self.base_url, options))
+            return AsyncSessionClient(**self._client_options(options))
 
     def access_token(self) -> str:
         """A valid access token, renewed first where it is due: for tools that take nothing else.
@@ -366,6 +385,10 @@ class Session:
         """In a forked child: the parent's connections are not ours to use."""
         self._lock = threading.Lock()
         self._shared_client = None
+
+    def _client_options(self, given: dict[str, Any]) -> dict[str, Any]:
+        ours = {"turns": self.turns, "handle": (self.handle, given)}
+        return ours | client_options(self._auth, self.base_url, given)
 
     async def _end_at_the_service(self) -> Disconnected:
         if self._server.revocation_endpoint is not None:
