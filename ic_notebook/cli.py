@@ -153,9 +153,14 @@ def _connect(arguments: argparse.Namespace) -> int:
             raise
         credits_ = ""  # another server's API need not have any
     print(f"Connected to {session.base_url}{credits_}.")
-    print(f"The sign-in is {session.status.kept}.", file=sys.stderr)
-    kept = session.store is not None or session.is_from_environment or arguments.storage == "memory"
-    return DONE if kept else FAILED
+    kept = session.store is not None or session.is_from_environment
+    words = (
+        f"The sign-in is {session.status.kept}."
+        if kept
+        else "It ends with this command, which keeps no token."
+    )
+    print(words, file=sys.stderr)
+    return DONE if kept or arguments.storage == "memory" else FAILED
 
 
 def _session(arguments: argparse.Namespace) -> Session:

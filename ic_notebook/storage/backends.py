@@ -20,7 +20,7 @@ NAMES = {
 }
 LOCKED = {"InitError", "KeyringLocked", "LockedException", "PromptDismissedException"}
 GONE = {"ItemNotFoundException", "PasswordDeleteError"}
-WAYS_OUT = 'or use storage="memory"; unattended runs take IC_ACCESS_TOKEN'
+WAYS_OUT = 'or use storage="memory" (--storage memory); unattended runs take IC_ACCESS_TOKEN'
 
 _warned: set[str] = set()
 

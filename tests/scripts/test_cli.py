@@ -230,7 +230,7 @@ def test_connect_with_a_browser_prints_the_credits_and_no_token(tmp_path, sandbo
     done = run("-m", "ic_notebook", *arguments, home=tmp_path, BROWSER=str(browser))
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"Connected to {sandbox.url}: 627.13 credits.\n"
-    assert "The sign-in is this process only." in done.stderr
+    assert "keeps no token" in done.stderr
     assert [path.name for path in (tmp_path / "config").rglob("*.json")] == ["clients.json"]
 
 

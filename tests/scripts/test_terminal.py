@@ -99,7 +99,8 @@ def test_what_is_typed_after_the_sign_in_is_the_scripts_own(tmp_path, sandbox):
 
 
 def test_interrupted_by_ctrl_c_the_command_ends_at_once_with_130(tmp_path, sandbox):
-    with Terminal("-m", "ic_notebook", "connect", home=tmp_path, IC_BASE_URL=sandbox.url) as terminal:
+    command = ["-m", "ic_notebook", "connect", "--storage", "memory"]
+    with Terminal(*command, home=tmp_path, IC_BASE_URL=sandbox.url) as terminal:
         asked(terminal)
         terminal.type("\x03")
         assert terminal.ends() == 130
@@ -123,7 +124,8 @@ except KeyboardInterrupt:
 
 
 def test_the_command_connect_shows_the_credits_and_never_the_token(tmp_path, sandbox):
-    with Terminal("-m", "ic_notebook", "connect", home=tmp_path, IC_BASE_URL=sandbox.url) as terminal:
+    command = ["-m", "ic_notebook", "connect", "--storage", "memory"]
+    with Terminal(*command, home=tmp_path, IC_BASE_URL=sandbox.url) as terminal:
         location = asked(terminal)
         terminal.type(f"{code_of(location)}\n")
         terminal.until(rf"Connected to {sandbox.url}: 627\.13 credits\.")

@@ -101,4 +101,6 @@ sys.exit(main(["status"]))
         check=False,
     )
     assert done.returncode == 3, done.stderr
-    assert done.stdout.startswith("Nobody is signed in here")
+    assert done.stdout.startswith(
+        "Not connected to https://api-dashboard.influencers.club. Nobody is signed in."
+    )
