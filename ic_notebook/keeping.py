@@ -27,7 +27,6 @@ class Keeping:
     """Where the sign-in of one server and profile is kept.
 
     Attributes:
-        remember: whether the next sign-in is kept beyond this process.
         impossible: why none can be kept here, once that is known; None otherwise.
         failure: why the last sign-in could not be kept, or None.
         unread: whether the storage could not be read when it was last looked into.
@@ -49,7 +48,7 @@ class Keeping:
         sessions: CurrentSessions,
         on_change: Callable[[], None],
     ) -> None:
-        self.remember = (storage or environment.storage() or "memory") != "memory"
+        self._wished = (storage or environment.storage() or "memory") != "memory"
         self.impossible: str | None = None
         self.failure: str | None = None
         self.unread = False
@@ -61,6 +60,11 @@ class Keeping:
         self._storage = storage
         self._sessions = sessions
         self._on_change = on_change
+
+    @property
+    def remember(self) -> bool:
+        """Whether the next sign-in is kept beyond this process."""
+        return self._wished and self.impossible is None
 
     @property
     def busy(self) -> bool:
@@ -90,7 +94,8 @@ class Keeping:
 
     def choose(self, *, remember: bool) -> None:
         """A person says whether the next sign-in is to be kept."""
-        self.remember = remember and self.impossible is None
+        if self.impossible is None:
+            self._wished = remember
         self._on_change()
 
     def go_on_without(self) -> None:
@@ -118,7 +123,7 @@ class Keeping:
                 raise
         if restored is not None and restored.store is not None:
             # What takes its place is kept too, unless a person says otherwise.
-            self.remember = True
+            self._wished = True
         return restored
 
     async def check(self) -> None:
@@ -128,7 +133,7 @@ class Keeping:
         try:
             await self.store.check()
         except ConfigurationError as failure:
-            self._checked, self.remember, self.impossible = True, False, str(failure)
+            self._checked, self.impossible = True, str(failure)
             self._on_change()
         except ICNotebookError:
             # It does not answer just now; it may when it is needed.
@@ -139,7 +144,7 @@ class Keeping:
     async def keep(self, session: Session) -> None:
         """Keep a session, where that is wanted; `failure` and a warning tell where it cannot be."""
         self.failure = None
-        if not self.remember:
+        if not self._wished:
             return
         with self._being_busy():
             try:

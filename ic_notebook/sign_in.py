@@ -252,7 +252,9 @@ class SignIn:
         await self._check_keeping()
 
     async def _check_keeping(self) -> None:
-        if self._viewers and self.keeping.offered and not self.connected:
+        # What the import of a keyring costs is not to hold up the link.
+        link_first = self.phase in {LoginState.NEW, LoginState.PREPARING}
+        if self._viewers and self.keeping.offered and not self.connected and not link_first:
             await self.keeping.check()
 
     @property
@@ -314,6 +316,8 @@ class SignIn:
     def _login_changed(self) -> None:
         if self.login and self.login.state in {LoginState.WAITING, LoginState.FINISHING}:
             self.failure = self.note = None
+        if self.login and self.login.state is LoginState.READY:
+            background().submit(self._check_keeping)
         # An end is told with what it came to: the session, or the failure.
         if self.login and self.login.state not in OVER:
             self._tell()
@@ -328,8 +332,6 @@ class SignIn:
         self._tell()
         self._keep_ready()
         self._follow()
-        if self._viewers and not self.connected:
-            background().submit(self._check_keeping)
 
     def _ask_credits(self) -> None:
         session = self.session

@@ -10,7 +10,7 @@ import pytest
 from ic_notebook.sandbox import serve_in_thread
 from tests.jupyter.conftest import SETTINGS
 from tests.jupyter.kernels import ANSI, clean_environment
-from tests.jupyter.people import CREDITS, connect, paths
+from tests.jupyter.people import CREDITS, approve, connect, paths
 
 pytestmark = pytest.mark.kernel
 
@@ -130,3 +130,14 @@ def test_an_extension_that_the_configuration_loads_is_there_and_shows_its_panel_
     page.shows("ready")
     connect(kernel)
     assert "Traceback" not in kernel.log.read_text()
+
+
+def test_a_keyring_that_was_asked_for_and_is_not_there_is_said_before_and_after(new_kernel):
+    kernel = new_kernel(IC_STORAGE="keyring")
+    page = kernel.load()
+    page.say("hello")
+    view = page.shows("ready", remember=lambda box: box["problem"])
+    approve(view["url"])
+    connected = page.shows("connected", text=lambda text: "this kernel only" in text)
+    assert "keyring.backends.fail" in connected["remark"]
+    assert connected["remark"].endswith("This sign-in ends with this process.")
