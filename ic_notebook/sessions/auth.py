@@ -125,9 +125,6 @@ def auth_class() -> type[SessionAuth]:
 
 @functools.cache
 def _joined(other: type) -> type[SessionAuth]:
-    if issubclass(SessionAuth, other):
-        # httpx2 stands in for httpx in this process: httpx2.alias_httpx().
-        return SessionAuth
     members = {"__doc__": SessionAuth.__doc__, "__module__": SessionAuth.__module__}
     return cast("type[SessionAuth]", type("SessionAuth", (SessionAuth, other), members))
 

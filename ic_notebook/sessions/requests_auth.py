@@ -97,8 +97,10 @@ class _Resend:
                     step = under_way.send(self._refused(response))
         except StopIteration:
             return response
-        except NotResent:
-            _rewind(request)
+        except BaseException as failure:
+            response.close()
+            if isinstance(failure, NotResent):
+                _rewind(request)
             raise
 
     def _refused(self, response: Response) -> bool:
@@ -166,7 +168,7 @@ def _patience(timeout: Any) -> float | None:
 
 
 class _Signature(Secret):
-    """An Authorization header that is neither printed nor pickled with a request of requests or its response."""
+    """An Authorization header that is neither printed nor pickled with the request that bears it."""
 
     __slots__ = ()
 

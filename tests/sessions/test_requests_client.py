@@ -183,6 +183,23 @@ def test_headers_that_are_printed_and_responses_that_are_pickled_hold_no_token(s
     assert response.request.headers["Authorization"] == f"Bearer {token_of(session)}"
 
 
+def test_an_answer_in_whose_place_an_error_is_raised_gives_its_connection_back(sandbox, http, monkeypatch):
+    monkeypatch.setenv("IC_ACCESS_TOKEN", sandbox.store.issue_token())
+    monkeypatch.setenv("IC_BASE_URL", sandbox.url)
+    auth, answers = ic.session().auth, []
+    sandbox.store.end_access_tokens()
+    send = http.get_adapter(sandbox.url).send
+    monkeypatch.setattr(
+        http.get_adapter(sandbox.url),
+        "send",
+        lambda *given, **options: answers.append(send(*given, **options)) or answers[-1],
+    )
+    with pytest.raises(ic.SignInRequired, match="IC_ACCESS_TOKEN"):
+        http.get(sandbox.url + CREDITS, auth=auth, timeout=20)
+    (answer,) = answers
+    assert answer.raw.closed
+
+
 def test_our_own_errors_name_no_token_even_in_a_verbose_traceback(sandbox, http):
     session = signed_in(sandbox)
     tokens = {token_of(session)}
