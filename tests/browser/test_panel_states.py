@@ -153,7 +153,7 @@ ENDED = {
 }
 
 # Name of the photograph, what the kernel says, what a person then presses.
-STATES = [
+NOT_CONNECTED = [
     ("idle", IDLE, ()),
     ("preparing", PREPARING, ()),
     ("ready", READY, ()),
@@ -161,6 +161,11 @@ STATES = [
     ("ready-no-keyring", NO_KEYRING_HERE, ()),
     ("looking", LOOKING, ()),
     ("looking-slow", LOOKING_SLOW, ()),
+    ("declined", DECLINED, ()),
+    ("unreachable", UNREACHABLE, ()),
+    ("ended", ENDED, ()),
+]
+UNDER_WAY = [
     ("waiting", WAITING, ()),
     ("waiting-registering", {**WAITING, "busy": "Registering this program again…"}, ()),
     ("waiting-registered-once", {**WAITING, "remark": ONCE, "remember": REMEMBERED}, ()),
@@ -170,13 +175,15 @@ STATES = [
     ("waiting-paste-only", {**WAITING, "paste_only": True}, ()),
     ("finishing", FINISHING, ()),
     ("finishing-slow", FINISHING_SLOW, ()),
+    ("connected-limit", {**KEPT, "notice": LIMIT}, ()),
+    ("connected-busy", {**CONNECTED, "busy": "Disconnecting…"}, ()),
+]
+SIGNED_IN = [
     ("connected", CONNECTED, ()),
     ("connected-kept", KEPT, ()),
     ("connected-profile", {**KEPT, "profile": "agency-a"}, ()),
     ("connected-not-kept", NOT_KEPT, ()),
-    ("connected-limit", {**KEPT, "notice": LIMIT}, ()),
     ("connected-confirming", CONNECTED, ("Disconnect",)),
-    ("connected-busy", {**CONNECTED, "busy": "Disconnecting…"}, ()),
     ("connected-environment", {**FROM_ENVIRONMENT, "notice": LIMIT}, ()),
     ("apps-loading", CONNECTED, ("Apps",)),
     ("apps-open", APPS_OPEN, ("Apps",)),
@@ -187,9 +194,6 @@ STATES = [
         ("Apps",),
     ),
     ("cells-shown", CONNECTED, ("Show cells",)),
-    ("declined", DECLINED, ()),
-    ("unreachable", UNREACHABLE, ()),
-    ("ended", ENDED, ()),
 ]
 
 
@@ -291,11 +295,16 @@ def faults(panel: Locator, name: str, theme: str, violations) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    "states", [NOT_CONNECTED, UNDER_WAY, SIGNED_IN], ids=["before", "under way", "after"]
+)
 @pytest.mark.parametrize("theme", THEMES)
-def test_every_state_is_accessible_and_fits_wide_and_at_320_px(theme, bench, accessibility_violations):
+def test_every_state_is_accessible_and_fits_wide_and_at_320_px(
+    theme, states, bench, accessibility_violations
+):
     bench.notebook.theme(theme)
     found = []
-    for name, view, presses in STATES:
+    for name, view, presses in states:
         bench.into(view, *presses)
         bench.page.mouse.move(0, 0)
         found += faults(bench.panel, name, theme, accessibility_violations)
