@@ -63,11 +63,16 @@ class SessionAuth(httpx.Auth):
         """Sign a request that the requests library has prepared, and have its answer looked at."""
         if not hasattr(request, "register_hook"):
             raise TypeError(
-                "A session's auth does not know this HTTP client. If the client was installed just now, take "
-                "ic_notebook.session().auth anew; else send session.access_token() yourself."
+                "A session's auth does not know this HTTP client. If it was installed just now, take "
+                "ic_notebook.session().auth again; else send session.access_token() yourself."
             )
         sign(cast("Any", request), self._source, origin=self._origin)
         return request
+
+    def for_every_client(self) -> SessionAuth:
+        """Itself, from now on an instance of the auth class of each client that is installed."""
+        self.__class__ = auth_class()
+        return self
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Drive the steps, waiting for a refresh on the caller's thread."""

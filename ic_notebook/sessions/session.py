@@ -24,7 +24,7 @@ from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.oauth.revocation import revoke_tokens
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.apps import ConnectedApps
-from ic_notebook.sessions.auth import SessionAuth, auth_class
+from ic_notebook.sessions.auth import SessionAuth
 from ic_notebook.sessions.client import AsyncSessionClient, SessionClient, client_options
 from ic_notebook.sessions.credits import credits_available
 from ic_notebook.sessions.status import (
@@ -128,10 +128,7 @@ class Session:
     @property
     def auth(self) -> SessionAuth:
         """For `auth=` of an httpx, httpx2 or requests client of one's own; for this session's API alone."""
-        kind = auth_class()
-        if type(self._auth) is not kind:
-            self._auth = kind(self._source, base_url=self.base_url, handle=self.handle)
-        return self._auth
+        return self._auth.for_every_client()
 
     @property
     def handle(self) -> tuple[str, str, bool]:

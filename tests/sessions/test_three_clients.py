@@ -366,7 +366,9 @@ async def test_a_refresh_goes_on_when_its_caller_is_cancelled(sandbox, client_of
 
 def test_session_auth_is_an_auth_of_every_library_that_has_a_class_for_it(sandbox):
     session = signed_in(sandbox)
+    client = session.client()
     auth = session.auth
+    assert client.auth is auth
     assert isinstance(auth, httpx.Auth)
     assert isinstance(auth, httpx2.Auth)
     assert auth is session.auth
@@ -406,7 +408,7 @@ session = Session.from_environment(service_metadata("https://api.example.com"), 
         "import httpx2; assert isinstance(auth, httpx2.Auth) and isinstance(auth, httpx.Auth)",
         ABSENT + SESSION + "assert type(session.auth).__mro__[1] is httpx.Auth",
         ABSENT + SESSION + "auth = session.auth; sys.meta_path.pop(0)\n"
-        "import httpx2; assert isinstance(session.auth, httpx2.Auth)",
+        "import httpx2; assert isinstance(session.auth, httpx2.Auth) and isinstance(auth, httpx2.Auth)",
         "import httpx2; httpx2.alias_httpx()\n" + SESSION + "assert isinstance(session.auth, httpx2.Auth)",
     ],
     ids=["not before it is asked for", "imported later", "absent", "installed later", "in place of httpx"],
