@@ -12,6 +12,7 @@ from ic_notebook.oauth.metadata import SERVICE, service_metadata
 from ic_notebook.sessions.apps import ConnectedApps, day
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
+from ic_notebook.sessions.token_source import ENDED
 from ic_notebook.sign_in import SignIn
 
 View = dict[str, Any]
@@ -87,7 +88,8 @@ def _no_session(sign_in: SignIn) -> View:
         words = "Put a valid token or API key there and run this cell again, or connect here."
         return _picture("ended", "IC_ACCESS_TOKEN was refused", words) | {"action": "Connect"}
     if ended is not None:
-        words = "It was disconnected in the dashboard or in another notebook."
+        words, why = "It was disconnected in the dashboard or in another notebook.", ended.status.problem
+        words = words if why in {None, ENDED} else str(why)
         return _picture("ended", "This sign-in has ended", words) | {"action": "Connect again"}
     if sign_in.phase in {LoginState.NEW, LoginState.PREPARING}:
         return _picture("preparing", PRODUCT, "Getting ready…") | {"action": "Connect"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from ic_notebook.oauth.connected_apps import ConnectedApp
 from ic_notebook.oauth.metadata import SERVICE
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.status import SessionState, Status
+from ic_notebook.sessions.token_source import CUT_SHORT, ENDED
 
 URL = "https://api-dashboard.influencers.club/public/v1/oauth/authorize/?state=STATE"
 NOON = datetime(2026, 11, 3, 12, 34, tzinfo=timezone.utc)
@@ -188,6 +190,13 @@ def test_a_failed_or_ended_sign_in_offers_the_next_link_once_it_is_ready(failure
 @pytest.mark.parametrize("state", [LoginState.FINISHING, None])
 def test_no_link_is_left_when_it_is_of_no_use(state):
     assert view(sign_in(state)).get("url") is None
+
+
+@pytest.mark.parametrize("why", [ENDED, CUT_SHORT])
+def test_an_end_with_a_reason_of_its_own_is_said_with_it(why):
+    face = sign_in(session=session(SessionState.ENDED))
+    face.session.status = replace(face.session.status, problem=why)
+    assert (view(face)["text"] == why) is (why == CUT_SHORT)
 
 
 def test_what_was_wrong_with_pasted_text_is_said_while_waiting():
