@@ -130,7 +130,7 @@ def test_an_object_keeps_the_sign_in_and_gives_it_back(sandbox):
     assert vault.text is None
 
 
-@pytest.mark.parametrize("storage", ["disk", 7, object(), {"load": 1}], ids=str)
+@pytest.mark.parametrize("storage", ["disk", 7, object(), {"load": 1}], ids=["disk", "7", "object", "dict"])
 def test_what_is_no_storage_is_refused(storage):
     with pytest.raises(ic.ConfigurationError, match="load, save and delete"):
         ic.connect(storage=storage, open_url=no_browser)
