@@ -8,3 +8,14 @@ LONG = bool(os.environ.get("IC_TEST_LONG"))
 
 EXAMPLES = 20_000 if LONG else 200
 """Inputs that Hypothesis makes up for each parser."""
+
+PROCESSES, THREADS, TASKS = (8, 64, 1_000) if LONG else (3, 8, 60)
+"""Callers on one sign-in: so many processes with so many threads each, or so many tasks in all."""
+SECONDS = 30.0 if LONG else 4.0
+"""How long they call."""
+LIFETIME = 2
+"""Seconds that their access tokens live."""
+CALLS_PER_SECOND = 200.0 if LONG else 80.0
+"""Of all callers together: two cores bear it beside the server and a keyring that takes one call at a time."""
+KILLS = 200 if LONG else 8
+INTERRUPTIONS = 200 if LONG else 12
