@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ic_notebook import cluster
     from ic_notebook.connecting import (
         apps,
         async_client,
@@ -80,6 +81,7 @@ __all__ = [
     "apps",
     "async_client",
     "client",
+    "cluster",
     "connect",
     "connect_async",
     "disconnect",
@@ -109,6 +111,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "cluster":
+        return import_module(f"{__name__}.cluster")
     home = _VALUES.get(name) or f"ic_notebook.{'connecting' if name.islower() else 'errors'}"
     value = getattr(import_module(home), name)
     globals()[name] = value

@@ -158,7 +158,11 @@ class StoredTokens:
 
     def expired(self, tokens: TokenSet) -> bool:
         """Whether these have ended by the clock."""
-        return tokens.expired(age=self._age(tokens))
+        return tokens.expired(age=self.age(tokens))
+
+    def age(self, tokens: TokenSet) -> float:
+        """Seconds since these were obtained."""
+        return max(self._clock() - tokens.obtained_at, self._monotonic() - self._received)
 
     @property
     def outdated(self) -> bool:
@@ -376,10 +380,7 @@ class StoredTokens:
     def _ends_soon(self, tokens: TokenSet) -> bool:
         if tokens.refresh_token is None or (self._forked and self.store is None):
             return False
-        return tokens.due(age=self._age(tokens))
-
-    def _age(self, tokens: TokenSet) -> float:
-        return max(self._clock() - tokens.obtained_at, self._monotonic() - self._received)
+        return tokens.due(age=self.age(tokens))
 
 
 class StaticToken:

@@ -46,7 +46,7 @@ FUNCTIONS = [
 
 
 def test_public_names_are_these_and_no_others():
-    assert ic.__all__ == sorted(ERRORS + VALUES + FUNCTIONS + ["load_ipython_extension"])
+    assert ic.__all__ == sorted([*ERRORS, *VALUES, *FUNCTIONS, "cluster", "load_ipython_extension"])
 
 
 @pytest.mark.parametrize("name", ic.__all__)
@@ -109,7 +109,9 @@ HEAVY = {
     "argparse",
     "asyncio",
     "concurrent.futures",
+    "dask",
     "dataclasses",
+    "distributed",
     "filelock",
     "h11",
     "httpcore",
@@ -147,6 +149,12 @@ def test_the_import_loads_nothing_heavy(tmp_path, statement):
 def test_an_error_can_be_named_without_httpx(tmp_path):
     loaded = loaded_by("import ic_notebook; ic_notebook.SignInRequired", tmp_path)
     assert not loaded & {"httpx", "asyncio", "ipywidgets", "IPython"}
+
+
+def test_the_cluster_can_be_named_without_dask(tmp_path):
+    loaded = loaded_by("import ic_notebook; ic_notebook.cluster.share", tmp_path)
+    assert "ic_notebook.cluster" in loaded
+    assert not loaded & {"dask", "distributed", "cloudpickle", "tornado"}
 
 
 def test_connecting_in_a_script_loads_no_widget(tmp_path):
