@@ -36,20 +36,20 @@ class Killing:
 
     def run(self, kills: int) -> None:
         coming = self.place.begin()
-        for _ in range(kills):
+        for number in range(kills):
             # The next one starts while this round goes on.
             fresh, coming = coming, self.place.begin()
-            self.kill_one()
+            self.kill_one(aimed=number % 4 != 3)
             fresh.await_ready()
             self.see_what_is_stored()
             self.see_that_the_next_call_works(fresh)
             fresh.order("until_killed", threads=2, pause=0.1)
             self.pool.append(fresh)
 
-    def kill_one(self) -> None:
+    def kill_one(self, *, aimed: bool) -> None:
         for process in self.pool:
             self.see_failures(process)
-        if self.chance.random() < 0.75:
+        if aimed:
             victim = self.place.wait_for("renewing", self.pool)
             time.sleep(self.chance.uniform(0, RENEWAL))
             self.counts["aimed at a renewal"] += 1
