@@ -35,7 +35,10 @@ class Attempt:
 
 
 def steps(source: TokenSource, *, replayable: Callable[[], bool]) -> Steps:
-    """One call: renew ahead, send, and send again: three sends and one refresh at most."""
+    """One call: renew ahead, send, and send again: three sends at most.
+
+    And one refresh, unless what it gave was overtaken before it could be used.
+    """
     tokens = source.current()
     attempt = Attempt(tokens)
     if source.due(tokens):
@@ -61,8 +64,9 @@ def not_renewed(source: TokenSource, tokens: TokenSet, failure: ICNotebookError)
 def again(source: TokenSource, attempt: Attempt, *, replayable: Callable[[], bool]) -> Steps:
     """What follows once the tokens of this attempt were refused; it is kept up to date."""
     for _resend in range(2):
-        # A 401 to a token that this call has just had refreshed is the endpoint's own answer.
-        if attempt.refreshed:
+        # A 401 to a token that this call has just had refreshed is the endpoint's own answer, unless the
+        # token has ended since: a busy computer can take as long to store it as it lives.
+        if attempt.refreshed and not overtaken(source, attempt.tokens):
             return
         if attempt.failure is not None and source.current().access_token == attempt.tokens.access_token:
             raise attempt.failure
@@ -74,6 +78,15 @@ def again(source: TokenSource, attempt: Attempt, *, replayable: Callable[[], boo
             )
         if not (yield attempt.tokens):
             return
+
+
+def overtaken(source: TokenSource, tokens: TokenSet) -> bool:
+    """Whether these tokens may be good no more: others took their place, or their time is over.
+
+    Raises:
+        SignInRequired: there are none any more.
+    """
+    return source.current().access_token != tokens.access_token or source.due(tokens)
 
 
 def waited(under_way: Steps, renewal: Renewal, patience: float | None) -> Step:

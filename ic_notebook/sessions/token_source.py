@@ -152,6 +152,9 @@ class StoredTokens:
 
     def due(self, tokens: TokenSet) -> bool:
         """Whether these should be renewed, or looked for in the store, before they are used."""
+        if self._being_replaced(tokens):
+            # The service has refused them: sent all the same, they would be refused once more.
+            return True
         if self._unsaved is None and not self.outdated and not self._ends_soon(tokens):
             return False
         return self._monotonic() >= self._rest_until or self.expired(tokens)
@@ -247,18 +250,23 @@ class StoredTokens:
                 raise SignInRequired(FORKED)
             # In memory both ways are one refresh; with a store the lock makes them one.
             alike = refused or self.store is None
-            flight = self._flights.get(alike)
+            flight = self._flights.get(alike or self._being_replaced(latest))
             if flight is None or flight.done():
                 flight = background().submit_to_finish(self._renewed, latest, refused=refused)
                 self._flights[alike] = flight
             return flight
 
+    def _being_replaced(self, tokens: TokenSet) -> bool:
+        flight = self._flights.get(True)
+        return tokens.refresh_token is not None and flight is not None and not flight.done()
+
     async def _renewed(self, tokens: TokenSet, *, refused: bool) -> Renewed:
         try:
-            if not refused and self.outdated:
-                tokens = await self._adopted()
-                if not self._ends_soon(tokens):
-                    return Renewed(tokens, refreshed=False)
+            if self.outdated:
+                latest = await self._adopted()
+                if latest.access_token != tokens.access_token if refused else not self._ends_soon(latest):
+                    return Renewed(latest, refreshed=False)
+                tokens = latest
             async with self._exclusive() as exclusive:
                 latest = await self._adopted()
                 if self._unsaved is not None:

@@ -30,6 +30,18 @@ def turn(sandbox, **switches) -> None:
     sandbox.settings = dataclasses.replace(sandbox.settings, **switches)
 
 
+class Watched(httpx.HTTPTransport):
+    """Tells of each send before it happens."""
+
+    def __init__(self, before_send: Callable[[httpx.Request], None]) -> None:
+        super().__init__()
+        self._before_send = before_send
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self._before_send(request)
+        return super().handle_request(request)
+
+
 @pytest.fixture
 def vault() -> Vault:
     return Vault()
@@ -324,6 +336,63 @@ def test_a_clock_ten_minutes_off_costs_at_most_one_refresh(sandbox, vault, tmp_p
     clock.now -= off
     assert [session.client().get(CREDITS).status_code for _ in range(3)] == [200] * 3
     assert refreshes(sandbox) <= 1
+
+
+def test_a_token_whose_time_was_over_before_it_was_saved_is_not_taken_for_refused(sandbox, vault, tmp_path):
+    clock = Clock()
+    session = signed_in(sandbox, clock=clock, monotonic=clock, transport=impatient())
+    background().run(session.keep, shared(vault, sandbox.url, tmp_path))
+    sandbox.store.end_access_tokens()
+    saves = iter([True])
+
+    def slowly(name: str) -> None:
+        if name == "save" and next(saves, False):
+            clock.now += 3600
+            sandbox.store.end_access_tokens()
+
+    vault.before = slowly
+    assert session.client().get(CREDITS).status_code == 200
+    assert refreshes(sandbox) == 2
+
+
+def test_a_token_that_another_has_renewed_before_it_was_used_is_not_taken_for_refused(sandbox, first, join):
+    second, sent = join(), []
+
+    def overtake(request: httpx.Request) -> None:
+        sent.append(request.headers["authorization"])
+        if len(sent) == 2:
+            sandbox.store.end_access_tokens()
+            assert second.client().get(CREDITS).status_code == 200
+
+    sandbox.store.end_access_tokens()
+    with first.client(transport=Watched(overtake)) as client:
+        assert client.get(CREDITS).status_code == 200
+    assert len(set(sent)) == len(sent) == 3
+    assert refreshes(sandbox) == 2
+
+
+def test_nobody_sends_a_token_that_is_being_replaced(sandbox, first, vault):
+    """Of many callers one is refused; those who come while the token is renewed wait for the new one."""
+    refused, go_on = threading.Event(), threading.Event()
+
+    def hold(name: str) -> None:
+        if name == "save":
+            refused.set()
+            assert go_on.wait(20)
+
+    vault.before = hold
+    sandbox.store.end_access_tokens()
+    client, answers = first.client(), []
+    threads = [threading.Thread(target=lambda: answers.append(client.get(CREDITS))) for _ in range(9)]
+    threads[0].start()
+    assert refused.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert [answer.status_code for answer in answers] == [200] * 9
+    assert seen(sandbox).count("GET credits 401") == refreshes(sandbox) == 1
 
 
 def test_keeping_twice_and_forgetting_leaves_nothing(sandbox, first, vault, tmp_path):
