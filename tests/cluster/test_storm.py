@@ -1,0 +1,146 @@
+"""Many tasks on tokens that live two seconds, under a limit of calls, with and without workers that are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from distributed import Client
+
+import ic_notebook as ic
+from ic_notebook.cluster import budget
+from ic_notebook.sandbox import SandboxSettings, api, authorization_server, serve_in_thread
+from tests.cluster.clusters import call, person, running
+from tests.cluster.remains import CANARY, Log, logging_workers, marked, remains, spill
+from tests.sizes import LONG
+
+SECONDS = 60 if LONG else 6
+WORKERS = 4
+KILL_EVERY = 5.0 if LONG else 2.5
+PERIOD = 4.0
+LIMIT = 160
+"""Calls in PERIOD seconds, for the sandbox and the budget: a minute is too long for a test."""
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """At DEBUG, where nothing else listens: the sandbox of this process logs too."""
+    handler, names = Log(), ("", "distributed", "ic_notebook", "httpx", "httpcore", "asyncio", "tornado")
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("distributed").addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+    logging.getLogger("distributed").removeHandler(handler)
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture
+def sandbox(monkeypatch):
+    monkeypatch.setattr(api, "MINUTE", PERIOD)
+    monkeypatch.setattr(budget, "PERIOD", PERIOD)
+    monkeypatch.setattr(
+        authorization_server.secrets, "token_urlsafe", marked(authorization_server.secrets.token_urlsafe)
+    )
+    settings = SandboxSettings(auto_approve=True, rate_limit=LIMIT, access_token_lifetime=2)
+    with serve_in_thread(settings) as sandbox:
+        yield sandbox
+
+
+@contextlib.contextmanager
+def killing(client: Client, every: float) -> Iterator[list[int]]:
+    """Kill one worker after the other, by its own process id, as long as this lasts."""
+    over, killed = threading.Event(), []
+
+    def kill() -> None:
+        for turn in itertools.count():
+            if over.wait(every):
+                return
+            pids = [pid for pid in client.run(os.getpid, on_error="ignore").values() if pid != os.getpid()]
+            if pids:
+                killed.append(pids[turn % len(pids)])
+                os.kill(killed[-1], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "workers-killed"])
+def test_no_task_fails_no_token_is_refreshed_twice_and_the_limit_is_never_reached(
+    sandbox, tmp_path, log, kills
+):
+    person(sandbox)
+    statuses: Counter[int] = Counter()
+    with (
+        running(tmp_path, workers=WORKERS, settings=logging_workers(tmp_path)) as client,
+        ic.cluster.share(client, rate_limit=LIMIT) as shared,
+        killing(client, KILL_EVERY) if kills else contextlib.nullcontext() as killed,
+    ):
+        ends = time.monotonic() + SECONDS
+        while time.monotonic() < ends or statuses[200] <= LIMIT or (kills and not killed):
+            statuses.update(client.gather(client.map(call, range(32), pure=False, retries=3)))
+        refreshes = Counter(refresh.access_token for refresh in sandbox.store.refreshes())
+        print(
+            f"{sum(statuses.values())} tasks, {len(refreshes)} refreshes, {killed or 'none'} killed\n{shared!r}"
+        )
+    assert statuses.keys() == {200}
+    assert set(refreshes.values()) == {1}
+    assert len(refreshes) >= 2
+    assert not [request for request in sandbox.requests if request.status == 429]
+    assert CANARY not in "\n".join(log.lines)
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()
+    ]
+
+
+def test_no_secret_is_left_behind_or_shown_anywhere(sandbox, tmp_path, log):
+    session = person(sandbox)
+    sandbox.settings = replace(sandbox.settings, rate_limit=0, access_token_lifetime=3600)
+    assert CANARY in session.access_token()
+
+    def hold(_):
+        session = ic.session()
+        return session, session.client(), session.auth, session.client(timeout=7), "x" * 1000
+
+    with running(tmp_path, settings=logging_workers(tmp_path)) as client, ic.cluster.share(client):
+        held = client.map(hold, range(8), pure=False)
+        mine = client.scatter({"session": session, "client": session.client(), "auth": session.auth})
+        assert client.gather(client.map(call, range(8), pure=False)) == [200] * 8
+        sandbox.store.end_access_tokens()
+        assert client.gather(client.map(call, range(8), pure=False)) == [200] * 8
+        failing = client.submit(call, profile="nobody", pure=False)
+        assert failing.exception(timeout=20)
+        assert sum(client.run(spill).values()) >= len(held) + len(mine)
+        found = remains(client, tmp_path, "\n".join(log.lines))
+        del held, mine
+    names = " ".join(found)
+    for part in (
+        "worker-",
+        "state.yaml",
+        "storage",
+        "/metrics",
+        "/info/main/workers.html",
+        "plugin ic-notebook",
+    ):
+        assert part in names
+    assert b"ic-notebook" in found["log of this process"]
+    assert min(len(content) for name, content in found.items() if name.endswith(".log")) > 10_000
+    assert [name for name, content in found.items() if CANARY.encode() in content] == []
