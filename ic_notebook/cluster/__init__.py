@@ -4,7 +4,8 @@
     client = Client(…)
     ic_notebook.cluster.share(client)
 
-Needs the extra `ic-notebook[dask]`, here and where the workers run; the scheduler can do without.
+Needs the extra `ic-notebook[dask]`, here and where the workers run. A scheduler can do without this package
+where each task imports it itself: Dask's schedulers unpickle what a task refers to.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def session_of(base_url: str, profile: str, is_from_environment: bool) -> Sessio
     if found is None and is_from_environment:
         known = current.find(base_url)
         found = known if known is not None and known.is_from_environment else None
-    return found or _SessionElsewhere(base_url, profile)
+    return found or _SessionElsewhere(base_url, profile, is_from_environment)
 
 
 def auth_of(*handle: Any) -> SessionAuth:
@@ -73,15 +73,20 @@ class _TokensElsewhere:
 class _SessionElsewhere(Session):
     """The handle of a session that this process does not have."""
 
-    def __init__(self, base_url: str, profile: str) -> None:
+    def __init__(self, base_url: str, profile: str, is_from_environment: bool) -> None:  # noqa: FBT001 - pickled
         why = (
             f"This is the handle of a sign-in at {base_url} (profile {profile}) in another process; it "
             "holds no token. For the workers of a Dask cluster, call ic_notebook.cluster.share(client) in "
             "the notebook; elsewhere connect."
         )
+        self._handle = base_url, profile, is_from_environment
         super().__init__(service_metadata(base_url), _TokensElsewhere(why), profile=profile)
         self._state = SessionState.ENDED
         self._why = why
+
+    @property
+    def handle(self) -> tuple[str, str, bool]:
+        return self._handle
 
     def __repr__(self) -> str:
         return f"<Session elsewhere, {self.base_url}: {self._why}>"

@@ -1,0 +1,252 @@
+"""Schedulers and workers as processes of their own: without the package, over TLS, in networks of their own, out of reach."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import dask
+import pytest
+from distributed import Client, Security
+
+import ic_notebook as ic
+from ic_notebook.cluster import share
+from ic_notebook.errors import ConfigurationError
+from ic_notebook.sandbox import SandboxSettings, serve_in_thread
+from tests.cluster.clusters import QUICK, call, name, person, until
+from tests.cluster.processes import RELAY, Processes, end, lacking_the_package, namespaces
+from tests.sessions.people import CREDITS
+from tests.sizes import LONG
+
+AWAY = 10.0 if LONG else 3.0
+"""Seconds for which a scheduler does not answer."""
+
+
+@pytest.fixture
+def processes(tmp_path) -> Iterator[Processes]:
+    with Processes(tmp_path) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def connected(processes: Processes, *, workers: int, **options) -> Iterator[Client]:
+    with (
+        dask.config.set(QUICK),
+        Client(processes.address, timeout=20, set_as_default=False, **options) as client,
+    ):
+        client.wait_for_workers(workers, timeout=30)
+        yield client
+
+
+@pytest.fixture
+def short_lived() -> Iterator:
+    with serve_in_thread(
+        SandboxSettings(auto_approve=True, rate_limit=0, access_token_lifetime=2)
+    ) as sandbox:
+        yield sandbox
+
+
+def test_a_scheduler_needs_no_package_of_ours_and_a_worker_that_lacks_it_is_named(
+    sandbox, processes, tmp_path
+):
+    person(sandbox)
+    processes.scheduler(*lacking_the_package(tmp_path))
+    processes.worker()
+    with connected(processes, workers=1) as client:
+
+        def found(dask_scheduler):
+            import importlib.util
+
+            return importlib.util.find_spec("ic_notebook")
+
+        def imports(number):
+            import ic_notebook
+
+            return ic_notebook.client().get("/public/v1/accounts/credits/").status_code + number
+
+        with pytest.raises(ModuleNotFoundError):
+            client.run_on_scheduler(found)
+        with share(client):
+            assert client.submit(imports, 0).result(timeout=20) == 200
+            processes.worker(*lacking_the_package(tmp_path))
+            client.wait_for_workers(2, timeout=30)
+            lacking = next(
+                w for w, worker in client.scheduler_info()["workers"].items() if worker["name"] == "worker-2"
+            )
+            failure = client.submit(imports, 1, workers=[lacking]).exception(timeout=20)
+            assert name(failure) == "ModuleNotFoundError: No module named 'ic_notebook'"
+        assert "This worker lacks ic_notebook" in processes.log
+        with pytest.raises(ConfigurationError, match=f"1 of 2 workers lack ic_notebook, such as {lacking}"):
+            share(client)
+
+
+def loop_of_calls(seconds: float) -> Counter[int]:
+    """A task: calls for so long."""
+    ends, statuses = time.monotonic() + seconds, Counter()
+    while time.monotonic() < ends:
+        statuses[ic.client().get(CREDITS).status_code] += 1
+        time.sleep(0.05)
+    return statuses
+
+
+@contextlib.contextmanager
+def stopped(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+    process.send_signal(signal.SIGSTOP)
+    timer = threading.Timer(seconds, process.send_signal, [signal.SIGCONT])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+
+
+def test_while_the_scheduler_is_away_tasks_go_on_or_fail_with_what_dask_tries_again(short_lived, processes):
+    person(short_lived)
+    scheduler = processes.scheduler()
+    processes.worker()
+    processes.worker()
+    with connected(processes, workers=2) as client, share(client, rate_limit=None):
+        first, second = client.scheduler_info()["workers"]
+        assert client.submit(call, workers=[first], pure=False).result(timeout=20) == 200
+        going_on = client.submit(loop_of_calls, AWAY + 1, workers=[first])
+        impatient = client.submit(loop_of_calls, 1, workers=[second])
+        trying = [client.submit(hasty, workers=[second], retries=20, pure=False) for _ in range(2)]
+        until(lambda: len(short_lived.requests) > 5, within=20)
+        with stopped(scheduler, AWAY):
+            pass
+        statuses = going_on.result(timeout=40)
+        assert statuses.keys() == {200}
+        assert set(client.gather(trying, errors="raise")) == {200}
+        assert impatient.result(timeout=40).keys() == {200}
+    refreshes = Counter(refresh.access_token for refresh in short_lived.store.refreshes())
+    assert set(refreshes.values()) == {1}
+
+
+def hasty() -> int:
+    """A task that waits for nobody: its token has ended, and the notebook is out of reach for longer."""
+    http = ic.client(timeout=0.5)
+    for _ in range(30):
+        assert http.get(CREDITS).status_code == 200
+        time.sleep(0.1)
+    return 200
+
+
+def test_with_the_scheduler_gone_a_call_says_so_in_one_line_of_ours(short_lived, processes):
+    """Measured on the worker itself: nobody could fetch it."""
+    person(short_lived)
+    scheduler = processes.scheduler()
+    processes.worker()
+    with connected(processes, workers=1) as client, share(client, rate_limit=None):
+        told = processes.folder / "told"
+        until_it_fails = client.submit(write_failure, str(told))
+        until(lambda: len(short_lived.requests) > 2, within=20)
+        scheduler.send_signal(signal.SIGSTOP)
+        until(told.exists, within=20)
+        assert told.read_text().startswith("ServiceUnavailable: ")
+        scheduler.send_signal(signal.SIGCONT)
+        assert until_it_fails.result(timeout=20) is None
+
+
+def write_failure(path: str) -> None:
+    from pathlib import Path
+
+    import ic_notebook as ic
+
+    http, ends = ic.client(timeout=0.5), time.monotonic() + 20
+    while time.monotonic() < ends:
+        try:
+            http.get("/public/v1/accounts/credits/")
+        except Exception as failure:
+            Path(path).write_text(f"{type(failure).__name__}: {failure}")
+            return
+        time.sleep(0.1)
+
+
+def uses(session, http, auth, other) -> list[int]:
+    """A task that is given what the notebook has."""
+    import httpx
+
+    assert session is ic.session()
+    answers = http.get(CREDITS), httpx.get(session.base_url + CREDITS, auth=auth), other.get(CREDITS)
+    return [answer.status_code for answer in answers]
+
+
+def test_over_tls_it_works_without_a_warning(sandbox, tmp_path, caplog):
+    person(sandbox)
+    security = Security.temporary()
+    with Processes(tmp_path, security) as processes:
+        processes.scheduler()
+        processes.worker()
+        with connected(processes, workers=1, security=security) as client, share(client):
+            assert client.scheduler.address.startswith("tls://")
+            assert client.submit(call, pure=False).result(timeout=20) == 200
+            # On its way an argument is unpickled and pickled by the scheduler, which has no such sign-in.
+            given = ic.session(), ic.client(), ic.session().auth, ic.client(timeout=7)
+            assert client.submit(uses, *given, pure=False).result(timeout=20) == [200, 200, 200]
+    assert not [
+        record for record in caplog.records if record.levelno >= logging.WARNING and "TLS" in record.message
+    ]
+
+
+def test_a_killed_notebook_is_an_error_at_once_on_the_workers(sandbox, processes, tmp_path):
+    person(sandbox)
+    processes.scheduler()
+    processes.worker()
+    script = (
+        "import sys, time, pickle; from distributed import Client; import ic_notebook as ic\n"
+        "client = Client(sys.argv[1]); shared = ic.cluster.share(client); print('shared', flush=True); time.sleep(60)"
+    )
+    environment = os.environ | {"IC_BASE_URL": sandbox.url, "IC_ACCESS_TOKEN": sandbox.store.issue_token()}
+    notebook = subprocess.Popen(
+        [sys.executable, "-c", script, processes.address], env=environment, stdout=subprocess.PIPE
+    )
+    try:
+        assert notebook.stdout.readline() == b"shared\n"
+        with connected(processes, workers=1) as client:
+            assert client.submit(call, pure=False).result(timeout=20) == 200
+            notebook.kill()
+            notebook.wait(5)
+            until(lambda: client.submit(call, pure=False).exception(timeout=20), within=2)
+            began = time.monotonic()
+            failure = client.submit(call, pure=False).exception(timeout=20)
+            assert time.monotonic() - began < 1
+            assert name(failure).startswith("ServiceUnavailable: The notebook that shares its sign-in")
+    finally:
+        end(notebook)
+        notebook.stdout.close()
+
+
+def test_scheduler_and_workers_in_networks_of_their_own_over_tls(short_lived, tmp_path, caplog):
+    person(short_lived)
+    port, door = short_lived.url.rpartition(":")[2], str(tmp_path / "door")
+    (tmp_path / "relay.py").write_text(RELAY)
+    security = Security.temporary()
+    with namespaces("scheduler", "workers") as networks, Processes(tmp_path, security) as processes:
+        address, within = networks["scheduler"]
+        processes.scheduler(host=address, within=within)
+        _, within = networks["workers"]
+        # The API is on loopback, and the workers' is another: a socket in the file system joins them.
+        for listen, connect, where in ((door, port, ()), (port, door, within)):
+            command = [*where, sys.executable, str(tmp_path / "relay.py"), listen, connect]
+            relay = subprocess.Popen(command)
+            processes.ends_with(relay)
+        for _ in range(2):
+            processes.worker(within=within)
+        with connected(processes, workers=2, security=security) as client, share(client, rate_limit=None):
+            assert client.scheduler.address.startswith(f"tls://{address}:")
+            results = client.map(call, range(40), pure=False)
+            assert Counter(client.gather(results)) == {200: 40}
+            time.sleep(2)
+            assert Counter(client.gather(client.map(call, range(40), pure=False))) == {200: 40}
+    refreshes = Counter(refresh.access_token for refresh in short_lived.store.refreshes())
+    assert refreshes
+    assert set(refreshes.values()) == {1}
+    assert not [record for record in caplog.records if "TLS" in record.message]
