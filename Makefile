@@ -10,7 +10,7 @@ help:
 	@echo "make demo       a sandbox server and JupyterLab on the quickstart notebook"
 	@echo "make test       every check and every test"
 	@echo "make test-long  the tests with their full numbers"
-	@echo "make bench      what an import and a request cost beside others, and what the sandbox bears"
+	@echo "make bench      what it costs beside its peers, and what the sandbox bears (BENCH=--quick: less exactly)"
 	@echo "make format     put the code in its usual form"
 	@echo "make lock       choose the pinned versions anew (needs uv)"
 
@@ -40,9 +40,26 @@ test: check
 test-long: $(STAMP)
 	IC_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 1800
 
-bench: $(STAMP)
-	$(BIN)/python tests/benchmarks/run.py
-	$(BIN)/python tests/benchmarks/sandbox.py
+# An environment of its own: the peers are nobody's dependencies. BENCH="--only storm" gives options.
+BENCH ?=
+BENCH_VENV ?= .venv-bench
+BENCH_PEERS = tests/benchmarks/peers.txt
+BENCH_STAMP = $(BENCH_VENV)/.installed
+
+$(BENCH_STAMP): pyproject.toml constraints.txt $(BENCH_PEERS)
+	$(PYTHON) -m venv $(BENCH_VENV)
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(BENCH_VENV)/bin/python --constraint constraints.txt \
+	    --requirement $(BENCH_PEERS) --editable '.[demo]'; \
+	else \
+	  $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	    --requirement $(BENCH_PEERS) --editable '.[demo]'; \
+	fi
+	@touch $@
+
+bench: $(BENCH_STAMP)
+	$(BENCH_VENV)/bin/python -m tests.benchmarks.run $(BENCH)
+	$(BENCH_VENV)/bin/python tests/benchmarks/sandbox.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -53,4 +70,4 @@ lock:
 	  --upgrade --quiet --output-file constraints.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV) dist build photographs .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) dist build photographs .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

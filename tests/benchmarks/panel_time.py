@@ -1,0 +1,146 @@
+"""From Shift+Enter to the panel, in a real JupyterLab in a real Chromium, beside an anywidget that shows a word."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.clients import optional
+from tests.benchmarks.servers import sandbox
+from tests.benchmarks.tables import (
+    NOISE,
+    Effort,
+    Line,
+    Measured,
+    Result,
+    Table,
+    against,
+    in_turns,
+    median,
+    yes_or_no,
+)
+
+ROUNDS: dict[Effort, int] = {"full": 9, "quick": 3, "least": 0}
+EMPTY, OURS = "an empty anywidget", "%load_ext ic_notebook"
+TIMES = 1.2
+EMPTY_CELL = '''
+import anywidget
+class Empty(anywidget.AnyWidget):
+    _esm = """export default { render({ el }) {
+      const word = document.createElement("div");
+      word.className = "bench-empty";
+      word.textContent = "empty";
+      el.append(word);
+    } }"""
+Empty()
+'''
+CELLS = {EMPTY: (0, ".bench-empty"), NOISE: (0, ".bench-empty"), OURS: (1, ".ic-notebook")}
+DEPENDENCIES = "import anywidget, filelock, h11, httpx, ipywidgets, platformdirs"
+FRESH, WARM, AGAIN = (
+    "a kernel just started",
+    "its dependencies already imported",
+    "the second time in a kernel",
+)
+BEFORE = {FRESH: "", WARM: DEPENDENCIES, AGAIN: None}
+"""What the kernel has run: after a restart, but for the last, which is the same kernel on."""
+
+# The clock starts in the page, with the key, and stops when the element is in the page and has words in it.
+WATCH = """selector => {
+  const output = window.jupyterapp.shell.currentWidget.node;
+  window.bench = {};
+  addEventListener('keydown', event => {
+    if (event.key === 'Enter' && event.shiftKey) window.bench.began ??= performance.now();
+  }, {capture: true});
+  const look = () => {
+    const part = output.querySelector(`.jp-OutputArea-output ${selector}`);
+    if (!part?.textContent || !window.bench.began || window.bench.taken) return;
+    window.bench.taken = performance.now() - window.bench.began;
+    watching.disconnect();
+  };
+  const watching = new MutationObserver(look);
+  watching.observe(output, {childList: true, subtree: true, characterData: true});
+}"""
+RESTART = """async () => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  await kernel.restart();
+}"""
+CLEAR = "() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')"
+
+
+class Page:
+    """A notebook whose cells are run in turns."""
+
+    def __init__(self, notebook: Any) -> None:
+        self._notebook = notebook.open(EMPTY_CELL, OURS)
+        for at in (0, 1):  # what JupyterLab loads for its first widget is nobody's
+            self._notebook.run(at)
+        self._notebook.page.locator(".ic-notebook").wait_for()
+
+    def drawn(self, kind: str, before: str | None) -> float:
+        """Milliseconds until the widget of this kind is drawn."""
+        at, selector = CELLS[kind]
+        page = self._notebook.page
+        page.evaluate(CLEAR)
+        if before is not None:
+            page.evaluate(RESTART)
+            self._notebook.wait_for_kernel()
+            self._notebook.kernel(before)
+        page.evaluate(WATCH, selector)
+        self._notebook.cell(at).locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_function("() => window.bench.taken", timeout=30_000)
+        taken: float = page.evaluate("() => window.bench.taken")
+        self._notebook.wait(at)
+        self._notebook.wait_for_kernel()
+        return taken
+
+
+def measured_in_a_browser(rounds: int) -> dict[str, Measured]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.conftest import Notebook, launch, running_jupyterlab
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sandbox() as url,
+        running_jupyterlab(Path(folder), {"IC_BASE_URL": url}, ()) as server,
+        sync_playwright() as playwright,
+    ):
+        browser = launch(playwright)
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        context.set_default_timeout(20_000)
+        page = Page(Notebook(context, server, "bench"))
+        measured = {
+            state: in_turns(
+                lambda kind, before=before: page.drawn(kind, before),  # type: ignore[misc]
+                list(CELLS),
+                rounds,
+                warm_up=before is None,
+            )
+            for state, before in BEFORE.items()
+        }
+        browser.close()
+    return measured
+
+
+def measure(effort: Effort) -> Result:
+    if not ROUNDS[effort] or optional("playwright") is None:
+        return Result(
+            tables=[Table("The panel in a browser", ("",), [["only in the environment of make bench"]])]
+        )
+    measured = measured_in_a_browser(ROUNDS[effort])
+    tables = [
+        against(f"Shift+Enter until it is drawn: {state}", "ms", m, digits=0) for state, m in measured.items()
+    ]
+    times = {state: median(m[OURS]) / median(m[EMPTY]) for state, m in measured.items()}
+    noise = {state: median(m[NOISE]) / median(m[EMPTY]) for state, m in measured.items()}
+    line = Line(
+        f"`%load_ext ic_notebook` until the panel is drawn, ÷ an empty anywidget: {' / '.join(times)}",
+        " / ".join(f"{ratio:.2f} times" for ratio in times.values()),
+        f"{' / '.join(f'{median(m[EMPTY]):.0f} ms' for m in measured.values())}; the same again "
+        + " / ".join(f"{ratio:.2f} times" for ratio in noise.values()),
+        f"≤ {TIMES:g} times",
+        yes_or_no(all(ratio <= TIMES for ratio in times.values())),
+    )
+    return Result([line], tables)
