@@ -110,8 +110,9 @@ class Lease:
         heard, settled = self._clock(), []
         with self._lock:
             self._asking = False
-            for _ in range(min(wanted, len(self._callers))):
+            while self._callers and (wanted > 0 or (delays and delays[0] <= self._callers[0].within)):
                 caller = self._callers.popleft()
+                wanted -= 1
                 if caller.answer.set_running_or_notify_cancel():
                     fits = bool(delays) and delays[0] <= caller.within
                     settled.append((caller, delays.pop(0) if fits else None))

@@ -113,7 +113,7 @@ def _read(reply: Any) -> Answer:
 def failure_fields(failure: ICNotebookError) -> Answer:
     """What is sent of an error."""
     fields = {"kind": type(failure).__name__, "message": str(failure)}
-    for name in ("error", "status_code", "retry_after", "answer_lost"):
+    for name in ("error", "status_code", "retry_after"):
         if getattr(failure, name, None) is not None:
             fields[name] = getattr(failure, name)
     return fields
