@@ -37,6 +37,8 @@ from ic_notebook.storage.keyring import KeyringStorage
 from ic_notebook.storage.sharing import SharedStore
 from tests.sessions.people import CREDITS, signed_in
 
+TASKS_OF_ONE_CLIENT = 25
+
 
 class FileVault:
     """A team's vault: one file, replaced as a whole."""
@@ -206,8 +208,14 @@ class Worker:
                     figures.answered(status, time.monotonic() - began)
                 await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
 
-        async with session.async_client() as client:
-            await asyncio.gather(*(task(client) for _ in range(tasks)))
+        async with contextlib.AsyncExitStack() as stack:
+            # httpx takes time as the square of a client's calls: 125 that wait at once would keep a core busy
+            # for longer than their token lives.
+            clients = [
+                await stack.enter_async_context(session.async_client())
+                for _ in range(-(-tasks // TASKS_OF_ONE_CLIENT))
+            ]
+            await asyncio.gather(*(task(clients[number % len(clients)]) for number in range(tasks)))
 
     def until_killed(self, *, threads: int, pause: float) -> None:
         """Call for ever; what is not a 200 is told, and a sign-in that has ended is waited for."""
