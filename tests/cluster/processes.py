@@ -54,6 +54,7 @@ class Processes:
         self._file = folder / "scheduler.json"
         self._stack = contextlib.ExitStack()
         self._count = 0
+        self.schedulers: list[subprocess.Popen[bytes]] = []
 
     def scheduler(
         self, *options: str, host: str = "127.0.0.1", within: Sequence[str] = ()
@@ -70,6 +71,7 @@ class Processes:
             *options,
         ]
         process = self.start("distributed.cli.dask_scheduler", *given, within=within)
+        self.schedulers.append(process)
         until(lambda: self._file.exists() and self._file.read_text(), within=30)
         return process
 

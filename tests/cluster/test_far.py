@@ -30,9 +30,13 @@ AWAY = 10.0 if LONG else 3.0
 """Seconds for which a scheduler does not answer."""
 
 
-@pytest.fixture
-def processes(tmp_path) -> Iterator[Processes]:
-    with Processes(tmp_path) as started:
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory) -> Iterator[Processes]:
+    """A scheduler and two workers that are there for several tests."""
+    with Processes(tmp_path_factory.mktemp("processes")) as started:
+        started.scheduler()
+        started.worker()
+        started.worker()
         yield started
 
 
@@ -54,38 +58,41 @@ def short_lived() -> Iterator:
         yield sandbox
 
 
-def test_a_scheduler_needs_no_package_of_ours_and_a_worker_that_lacks_it_is_named(
-    sandbox, processes, tmp_path
-):
+def test_a_scheduler_needs_no_package_of_ours_and_a_worker_that_lacks_it_is_named(sandbox, tmp_path):
     person(sandbox)
-    processes.scheduler(*lacking_the_package(tmp_path))
-    processes.worker()
-    with connected(processes, workers=1) as client:
+    with Processes(tmp_path) as processes:
+        processes.scheduler(*lacking_the_package(tmp_path))
+        processes.worker()
+        with connected(processes, workers=1) as client:
 
-        def found(dask_scheduler):
-            import importlib.util
+            def found(dask_scheduler):
+                import importlib.util
 
-            return importlib.util.find_spec("ic_notebook")
+                return importlib.util.find_spec("ic_notebook")
 
-        def imports(number):
-            import ic_notebook
+            def imports(number):
+                import ic_notebook
 
-            return ic_notebook.client().get("/public/v1/accounts/credits/").status_code + number
+                return ic_notebook.client().get("/public/v1/accounts/credits/").status_code + number
 
-        with pytest.raises(ModuleNotFoundError):
-            client.run_on_scheduler(found)
-        with share(client):
-            assert client.submit(imports, 0).result(timeout=20) == 200
-            processes.worker(*lacking_the_package(tmp_path))
-            client.wait_for_workers(2, timeout=30)
-            lacking = next(
-                w for w, worker in client.scheduler_info()["workers"].items() if worker["name"] == "worker-2"
-            )
-            failure = client.submit(imports, 1, workers=[lacking]).exception(timeout=20)
-            assert name(failure) == "ModuleNotFoundError: No module named 'ic_notebook'"
-        assert "This worker lacks ic_notebook" in processes.log
-        with pytest.raises(ConfigurationError, match=f"1 of 2 workers lack ic_notebook, such as {lacking}"):
-            share(client)
+            with pytest.raises(ModuleNotFoundError):
+                client.run_on_scheduler(found)
+            with share(client):
+                assert client.submit(imports, 0).result(timeout=20) == 200
+                processes.worker(*lacking_the_package(tmp_path))
+                client.wait_for_workers(2, timeout=30)
+                lacking = next(
+                    w
+                    for w, worker in client.scheduler_info()["workers"].items()
+                    if worker["name"] == "worker-2"
+                )
+                failure = client.submit(imports, 1, workers=[lacking]).exception(timeout=20)
+                assert name(failure) == "ModuleNotFoundError: No module named 'ic_notebook'"
+            assert "This worker lacks ic_notebook" in processes.log
+            with pytest.raises(
+                ConfigurationError, match=f"1 of 2 workers lack ic_notebook, such as {lacking}"
+            ):
+                share(client)
 
 
 def loop_of_calls(seconds: float) -> Counter[int]:
@@ -110,9 +117,6 @@ def stopped(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
 
 def test_while_the_scheduler_is_away_tasks_go_on_or_fail_with_what_dask_tries_again(short_lived, processes):
     person(short_lived)
-    scheduler = processes.scheduler()
-    processes.worker()
-    processes.worker()
     with connected(processes, workers=2) as client, share(client, rate_limit=None):
         first, second = client.scheduler_info()["workers"]
         assert client.submit(call, workers=[first], pure=False).result(timeout=20) == 200
@@ -120,7 +124,7 @@ def test_while_the_scheduler_is_away_tasks_go_on_or_fail_with_what_dask_tries_ag
         impatient = client.submit(loop_of_calls, 1, workers=[second])
         trying = [client.submit(hasty, workers=[second], retries=20, pure=False) for _ in range(2)]
         until(lambda: len(short_lived.requests) > 5, within=20)
-        with stopped(scheduler, AWAY):
+        with stopped(processes.schedulers[0], AWAY):
             pass
         statuses = going_on.result(timeout=40)
         assert statuses.keys() == {200}
@@ -142,9 +146,8 @@ def hasty() -> int:
 def test_with_the_scheduler_gone_a_call_says_so_in_one_line_of_ours(short_lived, processes):
     """Measured on the worker itself: nobody could fetch it."""
     person(short_lived)
-    scheduler = processes.scheduler()
-    processes.worker()
-    with connected(processes, workers=1) as client, share(client, rate_limit=None):
+    scheduler = processes.schedulers[0]
+    with connected(processes, workers=2) as client, share(client, rate_limit=None):
         told = processes.folder / "told"
         until_it_fails = client.submit(write_failure, str(told))
         until(lambda: len(short_lived.requests) > 2, within=20)
@@ -196,10 +199,7 @@ def test_over_tls_it_works_without_a_warning(sandbox, tmp_path, caplog):
     ]
 
 
-def test_a_killed_notebook_is_an_error_at_once_on_the_workers(sandbox, processes, tmp_path):
-    person(sandbox)
-    processes.scheduler()
-    processes.worker()
+def test_a_killed_notebook_is_an_error_at_once_on_the_workers(sandbox, processes):
     script = (
         "import sys, time, pickle; from distributed import Client; import ic_notebook as ic\n"
         "client = Client(sys.argv[1]); shared = ic.cluster.share(client); print('shared', flush=True); time.sleep(60)"
@@ -210,7 +210,7 @@ def test_a_killed_notebook_is_an_error_at_once_on_the_workers(sandbox, processes
     )
     try:
         assert notebook.stdout.readline() == b"shared\n"
-        with connected(processes, workers=1) as client:
+        with connected(processes, workers=2) as client:
             assert client.submit(call, pure=False).result(timeout=20) == 200
             notebook.kill()
             notebook.wait(5)

@@ -23,11 +23,11 @@ from tests.cluster.clusters import call, person, running
 from tests.cluster.remains import CANARY, Log, logging_workers, marked, remains, spill
 from tests.sizes import LONG
 
-SECONDS = 60 if LONG else 6
+SECONDS = 60 if LONG else 4
 WORKERS = 4
-KILL_EVERY = 5.0 if LONG else 2.5
-PERIOD = 4.0
-LIMIT = 160
+KILL_EVERY = 5.0 if LONG else 2.0
+PERIOD = 4.0 if LONG else 2.0
+LIMIT = 240 if LONG else 96
 """Calls in PERIOD seconds, for the sandbox and the budget: a minute is too long for a test."""
 
 
