@@ -191,6 +191,22 @@ def panel(
     return ConnectPanel(face)
 
 
+def show_in(panel: ConnectPanel) -> None:
+    """Have a panel that is displayed already show the sign-in that is meant.
+
+    Raises:
+        ConfigurationError: an environment variable cannot be used; there is no panel then.
+    """
+    try:
+        panel.show(_sign_in(None, None, None, discover=False, client_id=None, scope=None))
+    except ConfigurationError:
+        from IPython.display import clear_output
+
+        panel.close()
+        clear_output()
+        raise
+
+
 def session(*, base_url: str | None = None, profile: str | None = None, discover: bool = False) -> Session:
     """The session that is meant. No browser is opened for it.
 

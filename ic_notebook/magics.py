@@ -13,6 +13,7 @@ from IPython.display import display
 from ic_notebook import connecting
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.jupyter.cells import CELLS, find_cell
+from ic_notebook.jupyter.panel import ConnectPanel
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import Disconnected, Status
@@ -141,11 +142,11 @@ def _in_kernel(shell: InteractiveShell | None) -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def greet(shell: InteractiveShell) -> None:
-    """Show the panel in a notebook, a line elsewhere."""
+def greet(shell: InteractiveShell, panel: ConnectPanel | None) -> None:
+    """In a notebook have the panel show how things stand; elsewhere print a line."""
     _let_load_again(shell)
-    if _in_kernel(shell):
-        shell.run_line_magic("ic_connect", "")
+    if panel is not None:
+        connecting.show_in(panel)
         return
     found = connecting.status()
     print(found if found.connected else "Run %ic_connect to sign in.")

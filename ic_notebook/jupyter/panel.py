@@ -9,17 +9,19 @@ from __future__ import annotations
 import pathlib
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 
 from ic_notebook.background import background
 from ic_notebook.errors import ICNotebookError
-from ic_notebook.jupyter.view import View, apps_view, view_of
-from ic_notebook.login import own_fault
 from ic_notebook.notices import notices
-from ic_notebook.sessions.session import Session
-from ic_notebook.sign_in import SignIn, log_fault
+
+# What a sign-in needs is imported once there is one to show: by then the page draws the panel.
+if TYPE_CHECKING:
+    from ic_notebook.jupyter.view import View
+    from ic_notebook.sessions.session import Session
+    from ic_notebook.sign_in import SignIn
 
 _HERE = pathlib.Path(__file__).parent
 _SOURCES = ("elements", "focus", "controls", "pasting", "remembering", "foot", "tables", "panel")
@@ -35,21 +37,30 @@ class ConnectPanel(anywidget.AnyWidget):
     Nothing is registered and nothing listens before a view of it says, from a browser, that it is seen.
 
     Args:
-        sign_in: what it shows; two panels of one SignIn show the same.
+        sign_in: what it shows; two panels of one SignIn show the same. None where `show` is to follow.
     """
 
     _esm = "\n".join((_HERE / f"{source}.js").read_text(encoding="utf-8") for source in _SOURCES)
     _css = _HERE / "panel.css"
 
-    def __init__(self, sign_in: SignIn) -> None:
+    def __init__(self, sign_in: SignIn | None = None) -> None:
         super().__init__()
-        self._sign_in = sign_in
+        self._sign_in: SignIn | None = None
+        self._early: list[tuple[Any, Any]] = []
+        self._unwatch: tuple[Callable[[], None], ...] = ()
         self._telling = threading.RLock()
         self._untold = self._at_it = False
         self._apps: View | None = None
         self._busy: str | None = None
         self._alert: str | None = None
-        self._intents: dict[str, Callable[[dict[str, Any]], None]] = {
+        self._intents: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self.on_msg(self._heard)
+        if sign_in is not None:
+            self.show(sign_in)
+
+    def show(self, sign_in: SignIn) -> None:
+        """From now on show this sign-in; what the page has said before is heard now."""
+        self._intents = {
             "hello": self._hello,
             "goodbye": lambda _: sign_in.unviewed(),
             "near": lambda _: sign_in.prepare(),
@@ -63,11 +74,15 @@ class ConnectPanel(anywidget.AnyWidget):
             "revoke": lambda message: self._with_session(self._revoke, message.get("id")),
             "disconnect": lambda _: self._with_session(self._disconnect),
         }
-        self.on_msg(self._heard)
         self._unwatch = (sign_in.watch(self.tell), notices.watch(self.tell))
+        with self._telling:
+            self._sign_in, early = sign_in, self._early
+        for message, buffers in early:
+            self._heard(self, message, buffers)
 
     def __repr__(self) -> str:
-        return f"<ConnectPanel: {'connected' if self._sign_in.connected else 'not connected'}>"
+        connected = self._sign_in is not None and self._sign_in.connected
+        return f"<ConnectPanel: {'connected' if connected else 'not connected'}>"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle: Any = super()._repr_mimebundle_(**options)
@@ -97,6 +112,10 @@ class ConnectPanel(anywidget.AnyWidget):
                 self._at_it = False
 
     def _tell_once(self) -> None:
+        from ic_notebook.jupyter.view import view_of
+
+        if self._sign_in is None:
+            return
         view = view_of(self._sign_in, apps=self._apps, busy=self._busy, notice=notices.latest)
         if view["state"] != "connected":
             # What was shown of a session is not shown of the next.
@@ -106,6 +125,10 @@ class ConnectPanel(anywidget.AnyWidget):
         self.send({"type": "view", "view": view})
 
     def _heard(self, _widget: Any, message: Any, buffers: Any) -> None:
+        with self._telling:
+            if self._sign_in is None:
+                self._early.append((message, buffers))
+                return
         kind = str(message.get("type")) if isinstance(message, dict) else ""
         if kind == "paste":
             # What is pasted comes beside the message: a log at DEBUG, the comm's too, prints what is in it.
@@ -114,11 +137,12 @@ class ConnectPanel(anywidget.AnyWidget):
             self._intents[kind](message)
 
     def _hello(self, _message: dict[str, Any]) -> None:
+        assert self._sign_in is not None
         self._sign_in.viewed()
         self.tell()
 
     def _with_session(self, act: Callable[..., Any], *arguments: Any) -> None:
-        session = self._sign_in.session
+        session = self._sign_in.session if self._sign_in is not None else None
         if session is not None:
             background().submit(self._safely, act, session, *arguments)
 
@@ -126,10 +150,15 @@ class ConnectPanel(anywidget.AnyWidget):
         try:
             await act(*arguments)
         except Exception as error:  # noqa: BLE001 - nobody waits for it: it is shown and logged
+            from ic_notebook.login import own_fault
+            from ic_notebook.sign_in import log_fault
+
             log_fault("The panel could not do what it was asked", error)
             self._show_apps({"problem": str(own_fault(error))})
 
     async def _load_apps(self, session: Session) -> None:
+        from ic_notebook.jupyter.view import apps_view
+
         self._show_apps({"loading": True})
         try:
             self._show_apps(apps_view(await session.load_apps()))
@@ -137,6 +166,8 @@ class ConnectPanel(anywidget.AnyWidget):
             self._show_apps({"problem": str(error)})
 
     async def _revoke(self, session: Session, app_id: Any) -> None:
+        from ic_notebook.jupyter.view import apps_view
+
         self._busy = "Disconnecting…"
         self.tell()
         try:
@@ -154,6 +185,7 @@ class ConnectPanel(anywidget.AnyWidget):
         self.tell()
         try:
             result = await session.end()
+            assert self._sign_in is not None
             self._sign_in.note = result.message
         except ICNotebookError as error:
             self._alert = str(error)
