@@ -23,6 +23,7 @@ from tests.benchmarks.tables import (
 
 ROUNDS: dict[Effort, int] = {"full": 9, "quick": 3, "least": 0}
 EMPTY, OURS = "an empty anywidget", "%load_ext ic_notebook"
+READY = "  until Connect is in it"
 TIMES = 1.2
 EMPTY_CELL = '''
 import anywidget
@@ -35,7 +36,12 @@ class Empty(anywidget.AnyWidget):
     } }"""
 Empty()
 '''
-CELLS = {EMPTY: (0, ".bench-empty"), NOISE: (0, ".bench-empty"), OURS: (1, ".ic-notebook")}
+CELLS = {
+    EMPTY: (0, ".bench-empty"),
+    NOISE: (0, ".bench-empty"),
+    OURS: (1, ".ic-notebook"),
+    READY: (1, ".ic-notebook .go"),
+}
 DEPENDENCIES = "import anywidget, filelock, h11, httpx, ipywidgets, platformdirs"
 FRESH, WARM, AGAIN = (
     "a kernel just started",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.servers import loopback, own_environment, process, seen
-from tests.benchmarks.storm_kinds import KINDS
+from tests.benchmarks.storm_peers import KINDS
 from tests.benchmarks.tables import NOT_INSTALLED, Effort, Line, Result, Table, median, version, yes_or_no
 
 TOKEN_SECONDS = 0.3

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.storm_kinds import KINDS, Kind
+from tests.benchmarks.storm_kinds import Kind
+from tests.benchmarks.storm_peers import KINDS
 
 
 class Calls:
