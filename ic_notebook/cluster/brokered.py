@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ic_notebook.background import reset_after_fork
 from ic_notebook.cluster.link import PATIENCE, Answer, Link
 from ic_notebook.errors import SignInRequired
 from ic_notebook.oauth.secret import Secret
@@ -38,6 +39,7 @@ class BrokeredTokens:
         self._lock = threading.RLock()
         self._why: str | None = None
         self.relink(link)
+        reset_after_fork(self)
 
     def relink(self, link: Link) -> None:
         """From now on ask by this way, and begin without a token."""
@@ -85,6 +87,11 @@ class BrokeredTokens:
             self._forget()
             self._why = why
         self.on_end()
+
+    def after_fork(self) -> None:
+        """In a forked child: the lock and the questions are the parent's; what lives is used to its end."""
+        self._lock = threading.RLock()
+        self._flights = {}
 
     def _forget(self) -> None:
         self._tokens, self._number = _NONE, 0

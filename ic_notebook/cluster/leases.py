@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ic_notebook.background import reset_after_fork
 from ic_notebook.cluster.budget import none_left
 from ic_notebook.errors import ICNotebookError
 
@@ -50,6 +51,7 @@ class Lease:
         self._asking = False
         self._ahead = 0
         self._asked_at = clock() - LIFE
+        reset_after_fork(self)
 
     def ask(self, *, within: float) -> concurrent.futures.Future[float]:
         """A turn for one call, in so many seconds."""
@@ -63,6 +65,13 @@ class Lease:
         else:
             self._ask_if_needed()
         return answer
+
+    def after_fork(self) -> None:
+        """In a forked child: the lock, the turns and the question are the parent's."""
+        self._lock = threading.Lock()
+        self._turns.clear()
+        self._callers.clear()
+        self._asking = False
 
     def _held(self) -> _Turn | None:
         now = self._clock()

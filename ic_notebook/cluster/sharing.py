@@ -21,6 +21,7 @@ from ic_notebook.cluster.worker import FORMAT
 from ic_notebook.errors import ConfigurationError, ServiceUnavailable
 from ic_notebook.oauth.metadata import is_loopback
 from ic_notebook.sessions.session import Session
+from ic_notebook.sessions.status import SessionState
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,8 +51,9 @@ class Shared:
         self._broker = Broker(self._name, client, session, budget)
 
     def __repr__(self) -> str:
-        if self._closed:
-            return f"<Shared sign-in at {self.session.base_url}: closed>"
+        if self._closed or self.session.state is not SessionState.CONNECTED:
+            how = "closed" if self._closed else "the sign-in has ended"
+            return f"<Shared sign-in at {self.session.base_url}: {how}>"
         budget = self._broker.budget
         limit = "no limit of calls"
         if budget is not None:

@@ -84,8 +84,8 @@ def _leave(worker: Worker, name: str) -> None:
 
 def _heard(name: str, event: Answer) -> None:
     """What the notebook tells unasked: that the sign-in has ended, or that it is gone for now."""
-    link, session = _links[name]
-    if session.source.link is not link:
+    link, session = _links.get(name, (None, None))
+    if session is None or session.source.link is not link:
         return
     if "ended" in event:
         session.source.finish(event["ended"])

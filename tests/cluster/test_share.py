@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
@@ -132,6 +133,7 @@ def test_the_end_in_the_notebook_is_the_workers_within_a_second(sandbox, client,
     failure = client.submit(call, pure=False).exception(timeout=20)
     assert name(failure).startswith("SignInRequired: ")
     assert "call ic_notebook.cluster.share(client) again" in str(failure)
+    assert repr(shared).endswith("closed>" if end == "close" else "the sign-in has ended>")
 
 
 def test_an_end_at_the_service_ends_the_workers_access_and_says_why(sandbox, client, shares):
@@ -213,6 +215,45 @@ def test_another_programs_sharing_is_respected_until_it_is_gone(sandbox, client,
     assert len([op for op in client.cluster.scheduler.handlers if op.startswith("ic-notebook")]) == 4
 
 
+def test_a_notebook_that_loses_the_scheduler_for_a_moment_goes_on_sharing(sandbox, client, shares):
+    person(sandbox)
+    with Client(client.cluster.scheduler_address, set_as_default=False) as own:
+        shares(own)
+        assert own.submit(call, pure=False).result(timeout=20) == 200
+        comm = own.scheduler_comm
+        own.loop.add_callback(comm.abort)
+        until(lambda: own.scheduler_comm not in {None, comm} and own.status == "running")
+        until(lambda: not any(client.run(held).values()))
+        assert own.submit(call, pure=False).result(timeout=20) == 200
+
+
+def test_a_task_that_forks_uses_the_token_to_its_end_and_is_then_refused(sandbox, client, shares):
+    def forked():
+        reading, writing = os.pipe()
+        ic.client().get(CREDITS)
+        if not (child := os.fork()):
+            with contextlib.suppress(BaseException):
+                http = ic.client()
+                first = http.get(CREDITS).status_code
+                ic.session()._source.drop()
+                os.write(writing, f"{first} {failure_of(http)}".encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        return os.read(reading, 1000).decode()
+
+    person(sandbox)
+    shares(client, rate_limit=None)
+    said = client.submit(forked, pure=False).result(timeout=30)
+    assert said.startswith("200 ServiceUnavailable: The notebook's sign-in is not shared with this")
+
+
+def failure_of(http) -> str:
+    try:
+        return str(http.get(CREDITS).status_code)
+    except Exception as failure:
+        return name(failure)
+
+
 def test_a_token_in_the_environment_is_shared_as_well(sandbox, client, shares, monkeypatch):
     monkeypatch.setenv("IC_BASE_URL", sandbox.url)
     monkeypatch.setenv("IC_ACCESS_TOKEN", sandbox.store.issue_token())
@@ -223,17 +264,18 @@ def test_a_token_in_the_environment_is_shared_as_well(sandbox, client, shares, m
     assert name(failure).startswith("SignInRequired: The service refused the token in IC_ACCESS_TOKEN")
 
 
+@pytest.mark.timeout(150)
 def test_workers_that_come_late_and_those_that_are_started_anew_call_too(sandbox, tmp_path, shares):
     person(sandbox)
     with running(tmp_path, workers=1) as client:
         shares(client)
         first = client.submit(os.getpid, pure=False).result(timeout=20)
         client.cluster.scale(2)
-        client.wait_for_workers(2, timeout=30)
+        client.wait_for_workers(2, timeout=60)
         late = [pid for pid in client.run(os.getpid).values() if pid != first]
         addresses = [address for address, pid in client.run(os.getpid).items() if pid in late]
         assert client.submit(call, workers=addresses, pure=False).result(timeout=20) == 200
-        client.restart(timeout=30)
+        client.restart(timeout=90)
         assert set(everywhere(client)) == {200}
 
 

@@ -24,7 +24,7 @@ from tests.cluster.remains import CANARY, Log, logging_workers, marked, remains,
 from tests.sizes import LONG
 
 SECONDS = 60 if LONG else 4
-WORKERS = 4
+WORKERS = 4 if LONG else 2
 KILL_EVERY = 5.0 if LONG else 2.0
 PERIOD = 4.0 if LONG else 2.0
 LIMIT = 240 if LONG else 96
