@@ -8,7 +8,7 @@ import time
 
 from tests.benchmarks.tables import NOISE, Effort, Line, Result, added, against, in_turns, version, yes_or_no
 
-RUNS: dict[Effort, int] = {"full": 11, "quick": 3, "least": 2}
+RUNS: dict[Effort, int] = {"full": 9, "quick": 3, "least": 2}
 BARE, OURS = "bare Python", "ic_notebook"
 OWN = {
     BARE: "pass",

@@ -15,7 +15,7 @@ from typing import Any
 from tests.benchmarks.servers import own_environment, sandbox
 from tests.benchmarks.tables import NOISE, Effort, Line, Result, Table, median, middle_half, yes_or_no
 
-KERNELS: dict[Effort, int] = {"full": 5, "quick": 2, "least": 0}
+KERNELS: dict[Effort, int] = {"full": 3, "quick": 1, "least": 0}
 TO_REACH = 3.0
 """MB."""
 

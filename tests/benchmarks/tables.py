@@ -78,9 +78,9 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def middle_half(values: Sequence[float], digits: int) -> str:
+def middle_half(values: list[float], digits: int) -> str:
     """Between which two values half of them lie."""
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
     return f"{low:,.{digits}f} to {high:,.{digits}f}"
 
 
