@@ -42,7 +42,10 @@ def test_the_wheel_holds_every_module_the_widgets_files_and_py_typed(wheel):
     names = names_in(wheel)
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "ic_notebook").rglob("*.py")}
     assert modules <= names
-    assert {f"ic_notebook/{name}" for name in ("py.typed", "jupyter/panel.js", "jupyter/elements.js", "jupyter/panel.css")} <= names
+    assert {
+        f"ic_notebook/{name}"
+        for name in ("py.typed", "jupyter/panel.js", "jupyter/elements.js", "jupyter/panel.css")
+    } <= names
 
 
 def test_the_wheel_holds_nothing_else(wheel):
