@@ -23,7 +23,7 @@ DEADLINE = 20.0
 """Seconds after which a caller has its answer, whatever the storage does."""
 TELL_AFTER = 1.0
 """Seconds after which a person is told what is being waited for."""
-TURN = 5.0
+TURN = 15.0
 """Seconds to wait for the calls of other processes; somebody else's may be stuck."""
 _SLICE = 0.1
 
