@@ -15,7 +15,7 @@ SECONDS = 30.0 if LONG else 4.0
 """How long they call."""
 LIFETIME = 2
 """Seconds that their access tokens live."""
-CALLS_PER_SECOND = 150.0 if LONG else 60.0
+CALLS_PER_SECOND = 100.0 if LONG else 60.0
 """Of all callers together: two cores bear it beside the server and a keyring that takes one call at a time."""
 KILLS = 200 if LONG else 8
 INTERRUPTIONS = 200 if LONG else 12
