@@ -265,18 +265,18 @@ def test_a_token_in_the_environment_is_shared_as_well(sandbox, client, shares, m
 
 
 @pytest.mark.timeout(150)
-def test_workers_that_come_late_and_those_that_are_started_anew_call_too(sandbox, tmp_path, shares):
+def test_workers_that_come_late_and_those_that_are_started_anew_call_too(sandbox, client, shares):
     person(sandbox)
-    with running(tmp_path, workers=1) as client:
-        shares(client)
-        first = client.submit(os.getpid, pure=False).result(timeout=20)
-        client.cluster.scale(2)
-        client.wait_for_workers(2, timeout=60)
-        late = [pid for pid in client.run(os.getpid).values() if pid != first]
-        addresses = [address for address, pid in client.run(os.getpid).items() if pid in late]
-        assert client.submit(call, workers=addresses, pure=False).result(timeout=20) == 200
-        client.restart(timeout=90)
-        assert set(everywhere(client)) == {200}
+    shares(client)
+    before = set(client.run(os.getpid))
+    client.cluster.scale(3)
+    client.wait_for_workers(3, timeout=60)
+    late = set(client.run(os.getpid)) - before
+    assert client.submit(call, workers=[*late], pure=False).result(timeout=20) == 200
+    client.cluster.scale(2)
+    until(lambda: len(client.run(os.getpid)) == 2, within=30)
+    client.restart(timeout=90)
+    assert set(everywhere(client)) == {200}
 
 
 def test_in_a_cluster_of_threads_tasks_use_the_notebooks_own_session(sandbox, shares, caplog):
