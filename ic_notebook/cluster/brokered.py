@@ -16,7 +16,7 @@ from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.token_source import Renewal, Renewed
 
 AHEAD = 5.0
-"""Seconds that a renewal ahead of a token's end may take; then the token is used as it is."""
+"""Seconds that a renewal may take where the token lives for longer; then it is used as it is."""
 REST = 10.0
 """Seconds for which a token that still lives is used as it is, once its renewal has failed."""
 _NONE = TokenSet(access_token=Secret(""))
@@ -66,8 +66,9 @@ class BrokeredTokens:
 
     def renew(self, tokens: TokenSet) -> Renewal:
         """What the notebook has; at most one question about it is under way, whoever asks."""
-        within = PATIENCE if self.expired(tokens) else AHEAD
-        return self._flight(tokens, within, refused=False)
+        with self._lock:
+            outlives = self._known(tokens) and self._ends_at - self._monotonic() > AHEAD
+        return self._flight(tokens, AHEAD if outlives else PATIENCE, refused=False)
 
     def replace(self, refused: TokenSet) -> Renewal:
         """What the notebook has in place of these; at most one question about it is under way."""

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dask
 from distributed import Client
@@ -54,8 +55,9 @@ def dashboard(client: Client) -> Iterator[tuple[str, bytes]]:
         root = f"http://127.0.0.1:{port}"
         with opener.open(f"{root}/sitemap.json", timeout=10) as page:
             paths = json.load(page)["paths"]
-        addresses = [worker.replace("://", "%3A%2F%2F") for worker in scheduler.workers]
-        for path in [*paths, "/metrics", "/health", *(f"/info/logs/{worker}.html" for worker in addresses)]:
+        names = [quote(address, safe="") for address in scheduler.workers]
+        pages = [f"/info/{page}/{name}.html" for page in ("logs", "worker", "call-stacks") for name in names]
+        for path in [*(path for path in paths if "(" not in path), "/metrics", "/health", *pages]:
             try:
                 with opener.open(root + path, timeout=10) as page:
                     yield root + path, page.read()

@@ -105,7 +105,7 @@ def test_a_refused_token_is_named_by_its_number_and_asked_about_once(tokens, not
 
 def test_ahead_of_its_end_a_failing_renewal_is_short_and_then_left_alone_for_a_while(tokens, notebook, clock):
     held = had(tokens, notebook)
-    clock.now += 55
+    clock.now += 54.5
     renewal = tokens.renew(held)
     assert notebook.questions[-1] == (0, AHEAD)
     notebook.answers[-1].set_exception(ServiceUnavailable("away"))
@@ -114,6 +114,16 @@ def test_ahead_of_its_end_a_failing_renewal_is_short_and_then_left_alone_for_a_w
     assert not tokens.expired(held)
     clock.now += REST
     assert tokens.due(held)
+
+
+def test_a_renewal_that_a_token_might_not_outlive_has_all_the_time_that_its_callers_have(
+    tokens, notebook, clock
+):
+    held = had(tokens, notebook, lifetime=2.0, due_in=1.8)
+    clock.now += 1.9
+    assert not tokens.expired(held)
+    tokens.renew(held)
+    assert notebook.questions[-1] == (0, PATIENCE)
 
 
 def test_what_the_notebook_gives_again_stays_the_same_with_its_new_life(tokens, notebook, clock):

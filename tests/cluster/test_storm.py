@@ -128,6 +128,9 @@ def test_no_secret_is_left_behind_or_shown_anywhere(sandbox, client, folder, log
     ):
         assert part in names
     assert b"ic-notebook" in found["log of this process"]
+    assert [
+        name for name, page in found.items() if "/info/logs/" in name and b"Starting Worker plugin" in page
+    ]
     assert min(len(content) for name, content in found.items() if name.endswith(".log")) > 10_000
     assert [name for name, content in found.items() if CANARY.encode() in content] == []
     assert b"this cluster has no TLS" not in found["log of this process"]
