@@ -251,4 +251,6 @@ def run_load(place: Place, processes: list[Process], **many: int) -> dict[str, A
         "p50 ms": percentile(latencies, 0.5),
         "p99 ms": percentile(latencies, 0.99),
         "max ms": percentile(latencies, 1.0),
+        # What else the machine had to do: the crowd itself makes about two.
+        "load average": round(os.getloadavg()[0], 1),
     }
