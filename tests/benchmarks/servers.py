@@ -27,7 +27,7 @@ def own_environment(folder: Path, **more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def process(
-    *arguments: str, env: dict[str, str] | None = None, life: float = 300.0
+    *arguments: str, env: dict[str, str] | None = None, life: float = 1_200.0
 ) -> Iterator[subprocess.Popen[str]]:
     """Python with these arguments, with pipes to talk by.
 
