@@ -284,7 +284,7 @@ def test_in_a_cluster_of_threads_tasks_use_the_notebooks_own_session(sandbox, sh
     options = {
         "n_workers": 1,
         "threads_per_worker": 2,
-        "dashboard_address": None,
+        "dashboard_address": "127.0.0.1:0",
         "silence_logs": False,
     }
     with LocalCluster(processes=False, **options) as cluster, Client(cluster) as client:
