@@ -26,7 +26,7 @@ TOKEN = "t" * 40
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 NONE, HEADER = "no auth at all", "a header set on the client"
-MINIMAL = "as little as an auth can do"
+MINIMAL = "minimal auth"
 AUTHLIB, MCP = "Authlib's OAuth2Client", "MCP's OAuthClientProvider"
 MEMORY, SHARED, CLIENT = "Session.auth, in memory", "Session.auth, shared", "ic_notebook.client()"
 

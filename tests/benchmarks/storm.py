@@ -144,6 +144,10 @@ def _line(all_came: dict[str, dict[str, list[tuple[int, float, int]]]], refresh:
         came = all_came[name]
         return " / ".join(_outcome(came[way], refresh) for way in WAYS if way in came)
 
+    def refreshes(name: str) -> str:
+        came = all_came[name]
+        return " / ".join(f"{median([n for n, _, _ in came[w]]):g}" if w in came else "-" for w in WAYS)
+
     ours = [outcomes for name in OURS for outcomes in all_came[name].values()]
     reached = all(
         max(refreshes for refreshes, _, _ in outcomes) == 1
@@ -151,11 +155,17 @@ def _line(all_came: dict[str, dict[str, list[tuple[int, float, int]]]], refresh:
         and median([slowest for _, slowest, _ in outcomes]) <= TIMES * refresh
         for outcomes in ours
     )
-    others = [f"{name} {said(name)}" for name in all_came if name not in OURS and name != "static header"]
+    others = [
+        f"{_short(name)} {refreshes(name)}" for name in all_came if name not in (*OURS, "static header")
+    ]
     return Line(
         f"refresh storm ({' / '.join(WAYS.values())}): refreshes, slowest caller ÷ one refresh of 300 ms",
         f"in memory {said(OURS[0])}; shared {said(OURS[1])}",
-        "; ".join(others),
+        f"refreshes of {'; '.join(others)}" if others else "-",
         f"one refresh, ≤ {TIMES:g} times",
         yes_or_no(reached),
     )
+
+
+def _short(name: str) -> str:
+    return name.partition("'s ")[0].partition(".")[0]
