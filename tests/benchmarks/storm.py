@@ -161,7 +161,9 @@ def _line(all_came: dict[str, dict[str, list[tuple[int, float, int]]]], refresh:
     return Line(
         f"refresh storm ({' / '.join(WAYS.values())}): refreshes, slowest caller ÷ one refresh of 300 ms",
         f"in memory {said(OURS[0])}; shared {said(OURS[1])}",
-        f"refreshes of {'; '.join(others)}" if others else "-",
+        f"the crowd itself, under a static header, {crowd}; refreshes of {'; '.join(others)}"
+        if others
+        else "-",
         f"one refresh, ≤ {TIMES:g} times",
         yes_or_no(reached),
     )
