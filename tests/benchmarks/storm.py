@@ -155,6 +155,7 @@ def _line(all_came: dict[str, dict[str, list[tuple[int, float, int]]]], refresh:
         and median([slowest for _, slowest, _ in outcomes]) <= TIMES * refresh
         for outcomes in ours
     )
+    crowd = said("static header") if "static header" in all_came else "not measured"
     others = [
         f"{_short(name)} {refreshes(name)}" for name in all_came if name not in (*OURS, "static header")
     ]
