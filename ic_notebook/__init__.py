@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from IPython.core.interactiveshell import InteractiveShell
+    from jupyter_server.serverapp import ServerApp
 
     from ic_notebook import cluster
     from ic_notebook.connecting import (
@@ -121,6 +122,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Tells a Jupyter server which module is its extension."""
+    return [{"module": "ic_notebook"}]
+
+
+def _load_jupyter_server_extension(app: ServerApp) -> None:
+    """What a Jupyter server does on its start: adds the way by which a redirect reaches a kernel."""
+    from ic_notebook.server_extension import load
+
+    load(app)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

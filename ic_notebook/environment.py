@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import webbrowser
+from pathlib import Path
 from typing import Any
 
 from ic_notebook.errors import ConfigurationError
@@ -85,6 +86,25 @@ def access_token() -> str | None:
 def in_notebook() -> bool:
     """Whether this process is a Jupyter kernel."""
     return _kernel() is not None
+
+
+def kernel_folder() -> Path | None:
+    """Where the kernel's connection file is, which a Jupyter server on the same files reads too; or None."""
+    kernel = _kernel()
+    connection_file = getattr(getattr(kernel, "parent", None), "abs_connection_file", None)
+    return Path(connection_file).parent if isinstance(connection_file, str) and connection_file else None
+
+
+def shares_jupyter() -> bool:
+    """Whether the Jupyter server that started this kernel runs in the environment of this kernel."""
+    try:
+        import psutil  # type: ignore[import-untyped]
+
+        command = psutil.Process(int(os.environ["JPY_PARENT_PID"])).cmdline()[:2]
+    except (ImportError, KeyError, ValueError, OSError, psutil.Error):
+        return False
+    folder = Path(sys.prefix)
+    return any(folder in Path(word).parents for word in command)
 
 
 def somebody_is_there() -> bool:

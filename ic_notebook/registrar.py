@@ -23,14 +23,13 @@ from ic_notebook.oauth.answers import readable
 from ic_notebook.oauth.authorization import AuthorizationRequest
 from ic_notebook.oauth.metadata import ServerMetadata, is_loopback
 from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, closed, register
-from ic_notebook.redirect.listener import PORTS, redirect_uris
+from ic_notebook.redirect.routes import Route
 from ic_notebook.storage.clients import ClientStore, StoredClient
 from ic_notebook.transport import Transport
 
 logger = logging.getLogger(__name__)
 
 ONE_DAY = 86_400.0
-_HOSTS = ("127.0.0.1", "localhost")
 _REFUSES_A_URI = {"invalid_redirect_uri", "invalid_client_metadata"}
 
 
@@ -49,7 +48,7 @@ class Registrar:
         scope: str | None,
         client_id: str | None = None,
         new_client: bool = False,
-        ports: tuple[int, ...] = PORTS,
+        route: Route,
         store: ClientStore,
         transport: Transport,
         clock: Callable[[], float] = time.time,
@@ -59,7 +58,7 @@ class Registrar:
         self._scope = scope
         self._client_id = client_id
         self._new_client = new_client
-        self._ports = ports
+        self._route = route
         self._store = store
         self._transport = transport
         self._clock = clock
@@ -98,13 +97,12 @@ class Registrar:
             self.notice = "The service may show an error page: it refused a check of this registration."
         return fresh
 
-    def authorization_request(self, client: ClientInformation, port: int | None) -> AuthorizationRequest:
-        """A new request for this client, to be answered at `port` of the pool (any of it where None)."""
-        wanted = self._ports.index(port) if port is not None else 0
+    def authorization_request(self, client: ClientInformation, place: int = 0) -> AuthorizationRequest:
+        """A new request for this client, to be answered at the port at this place of the pool."""
         return AuthorizationRequest.new(
             self.server,
             client_id=client.client_id,
-            redirect_uri=client.redirect_uris[wanted],
+            redirect_uri=self._route.redirect_uri(client.redirect_uris, place),
             scope=client.scope,
         )
 
@@ -123,7 +121,7 @@ class Registrar:
         await self._keep(lambda: self._store.drop(self.server.issuer, client.client_id))
 
     def _given(self, client_id: str) -> ClientInformation:
-        uris = redirect_uris(_HOSTS[0], ports=self._ports)
+        uris = self._route.redirect_uris
         return ClientInformation(client_id=client_id, client_name="", redirect_uris=uris, scope=self._scope)
 
     async def _registered_once(self, *, instead_of: ClientInformation | None) -> ClientInformation:
@@ -138,9 +136,9 @@ class Registrar:
             return client
 
     def _stored(self) -> StoredClient | None:
-        for host in _HOSTS:
+        for uris in filter(None, (self._route.redirect_uris, self._route.elsewhere)):
             try:
-                found = self._store.find(self.server.issuer, redirect_uris(host, ports=self._ports))
+                found = self._store.find(self.server.issuer, uris)
             except StorageError as error:
                 logger.warning("%s", error)
                 return None
@@ -150,7 +148,7 @@ class Registrar:
 
     async def _is_unknown(self, client: ClientInformation) -> bool:
         # A request of its own: the state of the real one goes to the browser alone.
-        check = self.authorization_request(client, None)
+        check = self.authorization_request(client)
         try:
             return await self._transport.drive(check.client_is_unknown())
         except ICNotebookError:
@@ -158,23 +156,23 @@ class Registrar:
 
     async def _register(self) -> ClientInformation:
         try:
-            client = await self._register_for(_HOSTS[0])
+            client = await self._register_for(self._route.redirect_uris)
         except (OAuthError, UnexpectedAnswer) as refusal:
-            # A 400 that is no error object of RFC 7591 may be about the redirect URIs as well.
-            if isinstance(refusal, OAuthError) and refusal.error not in _REFUSES_A_URI:
+            if not self._route.elsewhere or not refuses_redirect_uri(refusal):
                 raise
-            client = await self._register_for(_HOSTS[1])
+            client = await self._register_for(self._route.elsewhere)
         await self._keep(lambda: self._store.save(self.server.issuer, client, now=self._clock()))
         return client
 
-    async def _register_for(self, host: str) -> ClientInformation:
+    async def _register_for(self, redirect_uris: tuple[str, ...]) -> ClientInformation:
         endpoint = self.server.registration_endpoint
         if endpoint is None:
-            raise closed(self.server.host, redirect_uris(host, ports=self._ports))
+            raise closed(self.server.host, redirect_uris)
         metadata = ClientMetadata(
             client_name=client_name(self._store.machine),
-            redirect_uris=redirect_uris(host, ports=self._ports),
+            redirect_uris=redirect_uris,
             scope=self._scope,
+            application_type=self._route.application_type,
         )
         return await self._transport.drive(register(endpoint, metadata))
 
@@ -184,6 +182,14 @@ class Registrar:
             await in_daemon_thread(change)
         except StorageError as error:
             logger.warning("%s The next sign-in may register again.", error)
+
+
+def refuses_redirect_uri(refusal: ICNotebookError) -> bool:
+    """Whether the server may have refused the redirect URIs, and would take others."""
+    # A 400 that is no error object of RFC 7591 may be about them as well.
+    return isinstance(refusal, UnexpectedAnswer) or (
+        isinstance(refusal, OAuthError) and refusal.error in _REFUSES_A_URI
+    )
 
 
 def client_name(machine: str) -> str:

@@ -20,6 +20,8 @@ from ic_notebook.background import background, reset_after_fork
 from ic_notebook.errors import ConfigurationError, ICNotebookError, SignInCancelled, SignInError
 from ic_notebook.keeping import Keeping
 from ic_notebook.login import OVER, Login, LoginOptions, LoginState, own_fault
+from ic_notebook.login.options import PROVE_WITHIN
+from ic_notebook.redirect.routes import Findings
 from ic_notebook.sessions.current import CurrentSessions, current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
@@ -44,7 +46,9 @@ class SignIn:
         failure: why the last attempt came to nothing, until the next one is opened; None otherwise.
         misconfigured: why no session can be looked for, or None.
         note: what a person should know about how the last session ended, or None.
-        blocked: whether a cell waits for it, so that nothing that a page sends arrives.
+        blocked: whether a cell waits for it, so that no message that a page sends arrives.
+        in_page: whether a panel in a page shows it, which can tell by what way it reaches this.
+        findings: what a page has found out about the ways, or None.
         credits: what the account has left, once the service has told, or None.
     """
 
@@ -62,7 +66,8 @@ class SignIn:
         self.failure: ICNotebookError | None = None
         self.misconfigured: ConfigurationError | None = None
         self.note: str | None = None
-        self.blocked = False
+        self.blocked = self.in_page = False
+        self.findings: Findings | None = None
         self.credits: float | None = None
         self.keeping = Keeping(
             options, profile=profile, storage=storage, sessions=sessions, on_change=self._tell
@@ -116,7 +121,12 @@ class SignIn:
     def url(self) -> str | None:
         """The address to open in a browser, once it is prepared and as long as it is of use."""
         ready = self.phase in {LoginState.READY, LoginState.WAITING}
-        return self.login.request.url if ready and self.login and self.login.request else None
+        return self.login.url if ready and self.login else None
+
+    @property
+    def unheard(self) -> bool:
+        """Whether a waiting cell keeps away what a person does in the page: there is no door past it."""
+        return self.blocked and not (self.findings is not None and self.findings.reached)
 
     def begin(self) -> Attempt:
         """Start an attempt, unless one is under way; its future gives the session or raises how it ended."""
@@ -153,6 +163,10 @@ class SignIn:
         """A person comes near, or asks again: have a link ready for them."""
         if not self.connected:
             self.begin()
+
+    def found(self, findings: Findings) -> None:
+        """A page says by which ways it reaches this."""
+        self._tell_login(lambda login: login.found(findings))
 
     def opened(self) -> None:
         """A person has opened the link."""
@@ -225,7 +239,12 @@ class SignIn:
     async def _run(self) -> Session:
         options = replace(self.options, new_client=self._new_client)
         self._new_client = False
-        login = self.login = Login(options, on_change=self._login_changed)
+        login = self.login = Login(
+            options,
+            on_change=self._login_changed,
+            prove_within=PROVE_WITHIN if self.in_page else 0.0,
+            folder=environment.kernel_folder() if self.in_page else None,
+        )
         try:
             session = await login.run()
         except SignInCancelled:
@@ -314,6 +333,8 @@ class SignIn:
             self.begin()
 
     def _login_changed(self) -> None:
+        if self.login and self.login.findings is not None:
+            self.findings = self.login.findings
         if self.login and self.login.state in {LoginState.WAITING, LoginState.FINISHING}:
             self.failure = self.note = None
         if self.login and self.login.state is LoginState.READY:

@@ -33,8 +33,9 @@ class Panel {
   view = EMPTY;
   saidNear = false;
 
-  constructor(model, publish) {
+  constructor(model, doors, publish) {
     this.model = model;
+    this.doors = doors;
     this.publish = publish;
     const draw = (wanted) => this.draw(wanted);
     this.root = make("div", {
@@ -49,7 +50,7 @@ class Panel {
     this.controls = new Controls(this.root, draw, () => this.onOpened());
     this.foot = new Foot(this.controls, {
       draw,
-      send: (content, buffers) => this.send(content, buffers),
+      send: (content, text) => this.send(content, text),
       change: (parts) => this.change(parts),
     });
     this.apps = new Apps(this.controls, {
@@ -87,7 +88,12 @@ class Panel {
     this.draw();
   }
 
-  send(content, buffers) {
+  /** By a door past the kernel's queue, where one is open; else as a message of the widget. */
+  async send(content, text) {
+    const said = text === undefined ? content : { ...content, text };
+    if (this.doors.take(said) && (await this.doors.say(said))) return;
+    // Beside the message, not in it: a kernel's log at DEBUG prints what is in it.
+    const buffers = text === undefined ? undefined : [new TextEncoder().encode(text).buffer];
     try {
       this.model.send(content, undefined, buffers);
     } catch {
@@ -222,6 +228,7 @@ class Panel {
 export default () => {
   const panels = new Set();
   let latest = null;
+  let doors = null;
 
   function publish(view) {
     latest = view;
@@ -230,16 +237,23 @@ export default () => {
 
   return {
     initialize({ model }) {
+      doors = new Doors(model, (query) => {
+        const [panel] = panels;
+        panel?.send({ type: "paste" }, query);
+      });
       model.on("msg:custom", (content) => {
-        if (content?.type === "view") publish(content.view);
+        if (content?.type !== "view") return;
+        doors.show(content.view.door);
+        publish(content.view);
       });
       model.on("comm_live_update", () => {
+        doors.forget();
         latest = null; // the kernel was restarted, or lost and found: what it said last may be untrue
         for (const panel of panels) panel.hello();
       });
     },
     render({ model, el }) {
-      const panel = new Panel(model, publish);
+      const panel = new Panel(model, doors, publish);
       panels.add(panel);
       el.append(panel.root);
       panel.hello();

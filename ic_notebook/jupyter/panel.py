@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ic_notebook.sign_in import SignIn
 
 _HERE = pathlib.Path(__file__).parent
-_SOURCES = ("elements", "focus", "controls", "pasting", "remembering", "foot", "tables", "panel")
+_SOURCES = ("elements", "focus", "controls", "pasting", "remembering", "foot", "tables", "doors", "panel")
 FALLBACK = (
     "The influencers.club sign-in panel is a widget, which this page does not show. "
     "Open this notebook in JupyterLab, or set IC_ACCESS_TOKEN before the kernel starts."
@@ -60,11 +60,15 @@ class ConnectPanel(anywidget.AnyWidget):
 
     def show(self, sign_in: SignIn) -> None:
         """From now on show this sign-in; what the page has said before is heard now."""
+        from ic_notebook.redirect.routes import Findings
+
+        sign_in.in_page = True
         self._intents = {
             "hello": self._hello,
             "goodbye": lambda _: sign_in.unviewed(),
             "near": lambda _: sign_in.prepare(),
             "retry": lambda _: sign_in.prepare(),
+            "routes": lambda message: sign_in.found(Findings.of(message)),
             "opened": lambda _: sign_in.opened(),
             "cancel": lambda _: sign_in.cancel(),
             "register": lambda _: sign_in.register_again(),

@@ -47,8 +47,7 @@ class PasteForm {
     this.clear();
     this.checking = true;
     this.draw();
-    // Beside the message, not in it: a kernel's log at DEBUG prints what is in it.
-    this.send({ type: "paste" }, [new TextEncoder().encode(text).buffer]);
+    this.send({ type: "paste" }, text);
     return true;
   }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ic_notebook import environment
 from ic_notebook.environment import DEFAULT_PROFILE
 from ic_notebook.errors import ICNotebookError, ServiceUnavailable, SignInDeclined, SignInTimeout
 from ic_notebook.jupyter.cells import CELLS, NEXT
-from ic_notebook.login import LoginState
+from ic_notebook.login import Login, LoginState
 from ic_notebook.oauth.metadata import SERVICE, service_metadata
+from ic_notebook.redirect.routes import EXTENSION, LOOPBACK, PAGE
 from ic_notebook.sessions.apps import ConnectedApps, day
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
@@ -21,6 +23,15 @@ View = dict[str, Any]
 PRODUCT = "influencers.club"
 INVITATION = "Sign in once. Every cell of this notebook can then call the API."
 BLOCKED_READY = "This cell waits until you have connected. To stop waiting, interrupt the kernel."
+BLOCKED_BUT_HEARD = "This cell waits until you have connected."
+BLOCKED_HEARD = "This cell goes on by itself once you have approved."
+RESTART = (
+    "For one click without pasting: restart your Jupyter server once "
+    "(ic_notebook was installed while it ran)."
+)
+INSTALL_BESIDE = (
+    "For one click without pasting: install ic-notebook beside JupyterLab too, and restart it once."
+)
 BLOCKED_WAITING = "This cell goes on by itself. To stop waiting or to paste an address, interrupt the kernel."
 
 
@@ -47,7 +58,7 @@ def view_of(sign_in: SignIn, *, apps: View | None, busy: str | None, notice: str
         view = _picture("finishing", "Approved, finishing…") | _storage_is_slow(sign_in, notice)
     else:
         view = _not_connected(sign_in, notice)
-    return {"notice": notice, "profile": _profile(sign_in)} | view
+    return {"notice": notice, "profile": _profile(sign_in), "door": _door(sign_in)} | view
 
 
 def apps_view(apps: ConnectedApps) -> View:
@@ -95,10 +106,25 @@ def _no_session(sign_in: SignIn) -> View:
         return _picture("preparing", PRODUCT, "Getting ready…") | {"action": "Connect"}
     ready = sign_in.phase is LoginState.READY
     notice = sign_in.login.notice if sign_in.login else None
-    words = notice or (BLOCKED_READY if sign_in.blocked else sign_in.note or INVITATION)
+    words = notice or _invitation(sign_in)
     problem = sign_in.login.problem if ready and sign_in.login else None
     view = _picture("ready" if ready else "idle", PRODUCT, words)
     return view | {"action": "Connect", "remark": problem}
+
+
+def _invitation(sign_in: SignIn) -> str:
+    if sign_in.blocked:
+        return BLOCKED_READY if sign_in.unheard else BLOCKED_BUT_HEARD
+    return sign_in.note or INVITATION
+
+
+def _door(sign_in: SignIn) -> View | None:
+    """How the page reaches the listener of the attempt under way; None where nothing listens."""
+    login = sign_in.login if sign_in.phase is not None else None
+    if login is None or login.port is None:
+        return None
+    state = login.request.state if login.request is not None and login.route.name == PAGE else None
+    return login.door.to_page(login.port) | {"state": state}
 
 
 def _storage_is_slow(sign_in: SignIn, notice: str | None) -> View:
@@ -128,17 +154,36 @@ def _profile(sign_in: SignIn) -> str | None:
 
 def _waiting(sign_in: SignIn) -> View:
     login = sign_in.login
-    paste_only = login is not None and not login.listening
+    paste_only = login is not None and not login.one_click
     text = "This panel notices by itself, also while a cell is running."
-    return _picture("waiting", "Approve in the other tab", BLOCKED_WAITING if sign_in.blocked else text) | {
+    if sign_in.blocked:
+        text = BLOCKED_WAITING if sign_in.unheard else BLOCKED_HEARD
+    return _picture("waiting", "Approve in the other tab", text) | {
         "url": sign_in.url,
         "problem": login.problem if login else None,
-        "remark": login.notice if login else None,
-        "paste_hint": "http://127.0.0.1:…/callback?code=…",
+        "remark": (login.notice if login else None) or (_how_to_click_once(sign_in) if paste_only else None),
+        "paste_hint": _last_address(login),
         "paste_only": paste_only,
-        "blocked": sign_in.blocked,
+        "blocked": sign_in.unheard,
         "remember": _remember(sign_in),
     }
+
+
+def _last_address(login: Login | None) -> str:
+    """What the address of the last page looks like, where it will not load."""
+    if login is None or login.route.name == LOOPBACK:
+        return "http://127.0.0.1:…/callback?code=…"
+    return f"{login.route.redirect_uris[0]}?code=…"
+
+
+def _how_to_click_once(sign_in: SignIn) -> str | None:
+    """What a person could do so that the next sign-in needs no paste; None where nothing is known to help."""
+    findings = sign_in.findings
+    if findings is None or findings.why_not(EXTENSION) != "not there":
+        return None
+    if environment.shares_jupyter():
+        return RESTART
+    return INSTALL_BESIDE
 
 
 def _connected(sign_in: SignIn, session: Session) -> View:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+from ic_notebook.background import in_daemon_thread
 from ic_notebook.errors import (
     AuthorizationResponseError,
     ICNotebookError,
@@ -18,17 +21,21 @@ from ic_notebook.errors import (
     SignInTimeout,
 )
 from ic_notebook.login.ends import last_page, own_fault
+from ic_notebook.login.links import Link, Links, rank
 from ic_notebook.login.options import LoginOptions
 from ic_notebook.login.states import OVER, TRANSITIONS, LoginState
-from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
+from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse, same
 from ic_notebook.oauth.metadata import discover, service_metadata
-from ic_notebook.oauth.registration import ClientInformation
 from ic_notebook.oauth.tokens import exchange_code
 from ic_notebook.redirect import pages
-from ic_notebook.redirect.listener import LINGER, Listener
+from ic_notebook.redirect.doors import Door
+from ic_notebook.redirect.listener import LINGER, START, Listener
 from ic_notebook.redirect.pages import Page
-from ic_notebook.registrar import Registrar
+from ic_notebook.redirect.rendezvous import Rendezvous
+from ic_notebook.redirect.routes import Findings, loopback
 from ic_notebook.sessions.session import Session
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["OVER", "TRANSITIONS", "Login", "LoginOptions", "LoginState", "own_fault"]
 
@@ -49,10 +56,33 @@ class Login:
     Args:
         options: which server, and how.
         on_change: called on the loop whenever `state` or `problem` changes.
+        prove_within: seconds to wait for a page that says by which route it reaches this; 0 where no page is.
+        folder: where a Jupyter server on the same files looks for this, or None.
+
+    Attributes:
+        route: by which the browser's answer is to come back.
+        findings: what the page has found out about the routes, or None.
+        door: for what the page says past a busy kernel.
     """
 
-    def __init__(self, options: LoginOptions, *, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        options: LoginOptions,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        prove_within: float = 0.0,
+        folder: Path | None = None,
+    ) -> None:
         self.options = options
+        self.route = loopback(options.ports)
+        self.findings: Findings | None = None
+        self.door = Door()
+        self._prove_within = prove_within
+        self._folder = folder
+        self._found = asyncio.Event()
+        self._rendezvous: Rendezvous | None = None
+        self._again: Callable[[], Awaitable[Link]] = self._made
+        self._links: Links | None = None
         self.state = LoginState.NEW
         self.request: AuthorizationRequest | None = None
         self.listening = False
@@ -67,8 +97,7 @@ class Login:
         self._closed = asyncio.Event()
         self._listener: Listener | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._registrar: Registrar | None = None
-        self._client: ClientInformation | None = None
+        self._link: Link | None = None
         self._registered_again = False
         self._works: Callable[[], Awaitable[None]] = _nothing
         self._cancelled = False
@@ -84,7 +113,7 @@ class Login:
         self._task = asyncio.current_task()
         try:
             self._move(LoginState.PREPARING)
-            self._listener = await Listener.open(self.respond, ports=self.options.ports)
+            await self._listen()
             await self._prepare()
             session = None
             while session is None:
@@ -122,6 +151,8 @@ class Login:
     def close(self) -> None:
         """Stop listening, and stop lingering."""
         self._closed.set()
+        if self._rendezvous is not None:
+            self._rendezvous.withdraw()
         if self._listener is not None:
             self._listener.close()
 
@@ -144,8 +175,59 @@ class Login:
             self._on_change()
             return
         self.problem = None
-        self._move(LoginState.PREPARING)
-        self._wake()
+        self._remake(self._registered_anew)
+
+    def found(self, findings: Findings) -> None:
+        """A page says by which routes it reaches this: an unopened link comes back by the best."""
+        self.findings = findings
+        self._found.set()
+        better = self._links is not None and rank(self._links.best(findings, self.port)) < rank(self.route)
+        if self.state is LoginState.READY and better:
+            self._remake(self._made)
+        else:
+            self._on_change()
+
+    def at_door(self, body: bytes, origin: str | None) -> str | None:
+        """Take a message of the panel's page; gives what proves to it that it was taken."""
+        message = self.door.open(body, origin)
+        if message is None:
+            return None
+        kind, text = message.get("type"), message.get("text")
+        if kind == "routes":
+            self.found(Findings.of(message))
+        elif kind == "opened":
+            self.opened()
+        elif kind == "cancel":
+            self.cancel()
+        elif kind == "register":
+            self.register_again()
+        elif kind == "paste" and isinstance(text, str):
+            self.paste(text)
+        return self.door.answer
+
+    def started(self, word: str) -> str | None:
+        """Where a browser goes on that begins at a proxy's page."""
+        ready = self.state in {LoginState.READY, LoginState.WAITING}
+        if self.request is None or not ready or not same(word, self.door.start):
+            return None
+        return self.request.url
+
+    @property
+    def url(self) -> str | None:
+        """The address to open, once there is one: the consent page, or a proxy's page that goes on to it."""
+        if self.request is None or self.route.start is None:
+            return self.request.url if self.request else None
+        return f"{self.route.start}{START}{self.door.start}"
+
+    @property
+    def one_click(self) -> bool:
+        """Whether the answer is known to come back by itself."""
+        return self.route.proven or (self.listening and not self._prove_within)
+
+    @property
+    def port(self) -> int | None:
+        """The port that is listened on, or None."""
+        return self._listener.port if self._listener else None
 
     def wait_for(self, seconds: float) -> None:
         """Have patience with the person for so long from now, at least."""
@@ -191,53 +273,89 @@ class Login:
         if not self._news.done():
             self._news.set_result(None)
 
-    async def _prepare(self) -> None:
-        options = self.options
-        server = service_metadata(options.base_url)
-        if options.discover:
-            server = await options.transport.drive(discover(options.base_url))
-        self._registrar = Registrar(
-            server,
-            scope=options.scope if options.scope is not None else server.scope,
-            client_id=options.client_id,
-            new_client=options.new_client,
-            ports=options.ports,
-            store=options.clients,
-            transport=options.transport,
-            clock=options.clock,
+    async def _listen(self) -> None:
+        # Any port will do for the Jupyter server, which finds it by the file; the pool is what is registered.
+        ports = (*self.options.ports, *((0,) if self._folder else ()))
+        self._listener = await Listener.open(
+            self.respond, ports=ports, at_door=self.at_door, started=self.started
         )
-        self._ask_with(await self._registrar.client())
-        self.listening = self._listener is not None
+        if self._listener is not None and self._folder is not None:
+            self._rendezvous = Rendezvous(self._folder, self._listener.port)
+            await self._announce(self.door.key)
+        self.listening = self._place is not None
+
+    @property
+    def _place(self) -> int | None:
+        """Which port of the pool is listened on; None where it is none of them."""
+        ports = self.options.ports
+        return ports.index(self.port) if self.port in ports else None
+
+    async def _announce(self, key: str) -> None:
+        rendezvous = self._rendezvous
+        if rendezvous is None:
+            return
+        try:
+            await in_daemon_thread(lambda: rendezvous.announce(key))
+        except OSError as failure:
+            logger.info("A Jupyter server cannot find this sign-in: %s", failure.strerror)
+
+    async def _prepare(self) -> None:
+        if self._prove_within:
+            # Told now, so that a page can try the routes while the server is asked.
+            self._on_change()
+        server = service_metadata(self.options.base_url)
+        if self.options.discover:
+            server = await self.options.transport.drive(discover(self.options.base_url))
+        self._links = Links(self.options, server)
+        if self._prove_within and self._listener is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._found.wait(), self._prove_within)
+        await self._ask_with(await self._made())
         self._move(LoginState.READY)
 
+    async def _made(self) -> Link:
+        assert self._links is not None
+        return await self._links.make(self.findings, self.port)
+
+    async def _registered_anew(self) -> Link:
+        assert self._links is not None
+        assert self._link is not None
+        return await self._links.anew(self._link)
+
+    def _remake(self, again: Callable[[], Awaitable[Link]]) -> None:
+        self._again = again
+        self._move(LoginState.PREPARING)
+        self._wake()
+
     async def _prepare_again(self) -> None:
-        assert self._registrar is not None
-        assert self._client is not None
-        replacing = asyncio.create_task(self._registrar.replace(self._client))
+        again = self._again
+        making = asyncio.ensure_future(again())
         try:
-            events: set[asyncio.Future[Any]] = {replacing, self._answer}
+            events: set[asyncio.Future[Any]] = {making, self._answer}
             await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            replacing.cancel()
-            await asyncio.gather(replacing, return_exceptions=True)
+            making.cancel()
+            await asyncio.gather(making, return_exceptions=True)
         # An answer that came meanwhile is one to the old request, which it is checked against.
         if not self._answer.done():
             try:
-                self._ask_with(replacing.result())
-                self._registered_again = True
+                await self._ask_with(making.result())
+                self._registered_again |= again == self._registered_anew
             except ICNotebookError as error:
                 self.problem = f"{error} The link that you have stays as it is."
         self._move(LoginState.READY)
         self.wait_for(self.options.release_after)
 
-    def _ask_with(self, client: ClientInformation) -> None:
-        assert self._registrar is not None
+    async def _ask_with(self, link: Link) -> None:
         if self._cancelled:
             # Before Python 3.12 `asyncio.wait_for` forgets a cancel that comes together with its result.
             raise asyncio.CancelledError
-        port = self._listener.port if self._listener else None
-        self.notice = self._registrar.notice
-        self._client, self.request = client, self._registrar.authorization_request(client, port)
+        request = link.registrar.authorization_request(link.client, self._place or 0)
+        await self._announce(request.state)
+        if self._listener is not None:
+            self._listener.hosts.add(link.route.host.lower())
+        self.notice, self.route = link.registrar.notice, link.route
+        self._link, self.request = link, request
 
     async def _response(self) -> AuthorizationResponse:
         """The answer, by whichever way it comes, within the patience that there is with the person."""
@@ -258,10 +376,9 @@ class Login:
 
     async def _finish(self, response: AuthorizationResponse) -> Session | None:
         """The session; None where what was pasted alone was no code, and the wait goes on."""
-        registrar, client = self._registrar, self._client
         assert self.request is not None
-        assert registrar is not None
-        assert client is not None
+        assert self._link is not None
+        registrar, client = self._link.registrar, self._link.client
         transport, now = self.options.transport, self.options.clock()
         try:
             tokens = await transport.drive(exchange_code(response, to=self.request, now=now))

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.oauth.answers import visible
-from ic_notebook.redirect.listener import PORTS
+from ic_notebook.redirect.routes import PORTS
 from ic_notebook.storage.clients import ClientStore
 from ic_notebook.transport import Transport
 
+PROVE_WITHIN = 0.95
+"""Seconds for which the panel's page is waited for, to say by which route it reaches the kernel."""
 RELEASE_AFTER = 600.0
 """Seconds for which a prepared sign-in, or one that was opened, waits for a person."""
 

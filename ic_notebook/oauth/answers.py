@@ -36,7 +36,9 @@ def readable(text: object, *, secrets: Iterable[str] = ()) -> str | None:
     """
     if not isinstance(text, str):
         return None
-    echoes = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""))}
+    echoes = {
+        form for secret in secrets if secret for form in (secret, quote(secret, safe="", errors="replace"))
+    }
     for echo in sorted(echoes, key=len, reverse=True):
         text = text.replace(echo, "…")
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 20 * MAX_TEXT]).split())

@@ -52,11 +52,14 @@ _CLOSED = {401, 404, 405}
 def closed(host: str, redirect_uris: Sequence[str]) -> ConfigurationError:
     """What to tell a person where no program can register: which client to ask for, and where to give it."""
     urls = [urlsplit(uri) for uri in redirect_uris]
-    ports = ", ".join(str(url.port) for url in urls)
+    which = f"the redirect URI {redirect_uris[0]}"
+    if len(urls) > 1:
+        ports = ", ".join(str(url.port) for url in urls)
+        first = urls[0]
+        which = f"the redirect URIs {first.scheme}://{first.hostname}:PORT{first.path} for the ports {ports}"
     return ConfigurationError(
         f"{host} lets no program register by itself (RFC 7591). Check IC_BASE_URL; where it is right, ask "
-        f"whoever runs it for a public client with the redirect URIs {urls[0].scheme}://{urls[0].hostname}:PORT"
-        f"{urls[0].path} for the ports {ports}, and connect with client_id=…."
+        f"whoever runs it for a public client with {which}, and connect with client_id=…."
     )
 
 

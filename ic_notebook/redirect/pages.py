@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #f5f6f8; --card: #fff; --line: #e0e3e8;
@@ -28,24 +29,47 @@ h1 { font-size: 22px; line-height: 1.3; margin: 0 0 8px; } p { margin: 0; color:
 p.mark { font-size: 13px; margin: 20px 0 0; padding-top: 14px; border-top: 1px solid var(--line); }
 """
 _SCRIPT = 'history.replaceState(null, "", location.pathname);'
+# The panel listens on a channel that is named by the state, which no other page of this origin knows.
+_HAND_OVER = """
+const main = document.querySelector("main");
+const channel = new BroadcastChannel("ic-notebook " + new URLSearchParams(location.search).get("state"));
+channel.onmessage = ({ data }) => {
+  if (!data || data.taken !== true) return;
+  channel.close();
+  history.replaceState(null, "", location.pathname);
+  main.className = "good";
+  main.querySelector("h1").textContent = document.title = main.dataset.heading;
+  main.querySelector("p").textContent = main.dataset.text;
+};
+channel.postMessage({ query: location.search });
+"""
+JSON = "application/json"
+_TONES = ("good", "bad", "warn")
+_MAX_TEXT = 2_000
 
 
 def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_hash(_STYLE)}'; script-src 'sha256-{_hash(_SCRIPT)}'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = (
-    ("Content-Type", "text/html; charset=utf-8"),
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", _POLICY),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-)
+def headers(*, script: str = _SCRIPT) -> tuple[tuple[str, str], ...]:
+    """What every page is sent with; its policy lets in our style and this script, and nothing else."""
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{_hash(_STYLE)}'; script-src 'sha256-{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return (
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Cache-Control", "no-store"),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", policy),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+    )
+
+
+HEADERS = headers()
+HAND_OVER_HEADERS = headers(script=_HAND_OVER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +85,46 @@ class Page:
     text: str
     keeps_address: bool = False
 
-    def to_bytes(self) -> bytes:
-        """The page as UTF-8 HTML; heading and text are escaped."""
+    def to_json(self) -> bytes:
+        """The page as JSON, for who shows it elsewhere and takes no HTML from here."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Page | None:
+        """A page that another version of this package may have written; None where it is none."""
+        try:
+            given = json.loads(text)
+            page = cls(
+                status=int(given["status"]),
+                tone=str(given["tone"]),
+                heading=str(given["heading"])[:_MAX_TEXT],
+                text=str(given["text"])[:_MAX_TEXT],
+                keeps_address=given.get("keeps_address") is True,
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+        return page if page.tone in _TONES and 200 <= page.status < 600 else None
+
+    def to_bytes(self, *, hands_over: bool = False) -> bytes:
+        """The page as UTF-8 HTML; heading and text are escaped.
+
+        Args:
+            hands_over: it gives its address to the panel of this origin, and says so once that has taken it.
+        """
         heading, text = html.escape(self.heading), html.escape(self.text)
+        script = _HAND_OVER if hands_over else "" if self.keeps_address else _SCRIPT
+        taken = (
+            f' data-heading="{html.escape(HANDED_OVER.heading)}" data-text="{html.escape(HANDED_OVER.text)}"'
+            if hands_over
+            else ""
+        )
         return (
             '<!doctype html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{heading}</title><style>{_STYLE}</style>"
-            f'<main class="{self.tone}"><h1>{heading}</h1><p>{text}</p>'
-            '<p class="mark">The influencers.club sign-in of a notebook on this computer</p></main>'
-            f"{'' if self.keeps_address else f'<script>{_SCRIPT}</script>'}</html>"
+            f'<main class="{self.tone}"{taken}><h1>{heading}</h1><p>{text}</p>'
+            '<p class="mark">The influencers.club sign-in of a notebook</p></main>'
+            f"{f'<script>{script}</script>' if script else ''}</html>"
         ).encode()
 
 
@@ -104,6 +158,28 @@ NOT_THIS_ONE = Page(
     heading="This page belongs to another sign-in",
     text="Your notebook still waits for the right one. Use the newest tab, or connect again there. If your "
     "notebook asks for the address of this page, copy it from the address bar and paste it there.",
+    keeps_address=True,
+)
+HANDED_OVER = Page(
+    status=200,
+    tone="good",
+    heading="Handed to your notebook",
+    text="Its panel finishes the sign-in and shows how it went. You can close this tab.",
+)
+NOBODY_WAITS = Page(
+    status=200,
+    tone="warn",
+    heading="One more step",
+    text="Your notebook does not hear this page. Copy its address from the address bar and paste it into the "
+    "panel, under “Paste its address”. Where the panel does not wait any more, connect again there.",
+    keeps_address=True,
+)
+NOT_LOGGED_IN = Page(
+    status=403,
+    tone="warn",
+    heading="Log in to Jupyter first",
+    text="This browser is not logged in to the Jupyter server of this notebook. Where it is yours, log in to "
+    "it in another tab, then reload this page.",
     keeps_address=True,
 )
 NOTHING_HERE = Page(status=404, tone="warn", heading="Nothing is here", text="You can close this tab.")

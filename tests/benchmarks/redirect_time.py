@@ -94,7 +94,7 @@ class SignIns:
 
 
 def _redirect_uris() -> tuple[str, ...]:
-    from ic_notebook.redirect.listener import redirect_uris
+    from ic_notebook.redirect.routes import redirect_uris
 
     return redirect_uris()
 

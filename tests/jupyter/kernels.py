@@ -19,6 +19,7 @@ import shutil
 import socket
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ FOREIGN = (
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 # A kernel has a pool of ports to itself: other kernels and other tests hold those of the package's own.
-OWN_PORTS = "import ic_notebook.redirect.listener\nic_notebook.redirect.listener.PORTS = {ports}\n"
+OWN_PORTS = "import ic_notebook.redirect.routes\nic_notebook.redirect.routes.PORTS = {ports}\n"
 
 
 def clean_environment(folder: Path, **variables: str) -> dict[str, str]:
@@ -117,14 +118,43 @@ class Ran:
         return [part["text"] for part in self.reply.get("payload", []) if part["source"] == "set_next_input"]
 
 
+ORIGIN = "http://127.0.0.1:8888"
+
+
 @dataclass
 class Page:
-    """A panel as its page in the browser sees it."""
+    """A panel as its page in the browser sees it; that page is on this computer, and tries the listener's door."""
 
     kernel: Kernel
     comm_id: str
     state: dict[str, Any]
     views: list[dict[str, Any]] = field(default_factory=list)
+    explores: bool = True
+    door: dict[str, Any] | None = None
+
+    def see(self, view: dict[str, Any]) -> None:
+        """What the kernel sends; a door that is new is tried, and the kernel told what came of it."""
+        self.views.append(view)
+        known, self.door = self.door, view.get("door")
+        if self.explores and self.door is not None and (known is None or known["key"] != self.door["key"]):
+            ok = self.at_door("probe") == self.door["answer"]
+            tried = [{"name": "loopback", "ok": ok, "why": "" if ok else "not reached"}]
+            self.at_door("routes", tried=tried, base_url="/")
+
+    def at_door(self, kind: str, *, origin: str = ORIGIN, **content: Any) -> str | None:
+        """Say something past the kernel's queue; what is answered, or None where it does not count."""
+        assert self.door is not None
+        message = {"type": kind, "key": self.door["key"], "origin": origin} | content
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.door['port']}/door", json.dumps(message).encode(), {"Origin": origin}
+        )
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                request, timeout=5
+            ) as answer:
+                return answer.read().decode()
+        except OSError:
+            return None
 
     def say(self, kind: str, **content: Any) -> None:
         self.send({"type": kind, **content})
@@ -276,7 +306,7 @@ class Kernel:
         elif message["msg_type"] == "comm_msg" and content["comm_id"] in self.pages:
             data = content["data"]
             if data.get("method") == "custom":
-                self.pages[content["comm_id"]].views.append(data["content"]["view"])
+                self.pages[content["comm_id"]].see(data["content"]["view"])
 
 
 def _literal(text: str) -> str:

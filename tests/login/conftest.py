@@ -20,6 +20,7 @@ from ic_notebook import background as backgrounds
 from ic_notebook import login as logins
 from ic_notebook.login import Login, LoginOptions, LoginState
 from ic_notebook.oauth.metadata import service_metadata
+from ic_notebook.redirect.routes import loopback
 from ic_notebook.registrar import Registrar
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from ic_notebook.sessions.current import CurrentSessions
@@ -332,7 +333,7 @@ def registrar(server, clock, tmp_path) -> Callable[..., Registrar]:
 
         known = {
             "scope": "all",
-            "ports": (1001, 1002),
+            "route": loopback((1001, 1002)),
             "store": ClientStore(tmp_path / "clients.json", machine="here"),
             "transport": Transport(http=server, sleep=no_wait),
             "clock": clock,

@@ -105,7 +105,7 @@ def test_success_without_a_usable_client_id_is_refused(client_id: object) -> Non
         (httpx.Response(404, json={"detail": "Not found."}), ConfigurationError, "lets no program register"),
         (httpx.Response(405), ConfigurationError, "lets no program register"),
         (httpx.Response(401, json={"error": "invalid_token"}), ConfigurationError, "connect with client_id="),
-        (httpx.Response(401), ConfigurationError, "127.0.0.1:PORT/callback for the ports 1,"),
+        (httpx.Response(401), ConfigurationError, "the redirect URI http://127.0.0.1:1/callback,"),
         (httpx.Response(301, headers={"location": "https://evil.example"}), UnexpectedAnswer, "redirect"),
         (httpx.Response(204), UnexpectedAnswer, "not a JSON object"),
         (httpx.Response(200, text="<html>"), UnexpectedAnswer, "not a JSON object"),
