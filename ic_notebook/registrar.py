@@ -21,7 +21,8 @@ from ic_notebook.errors import (
 )
 from ic_notebook.oauth.answers import readable
 from ic_notebook.oauth.authorization import AuthorizationRequest
-from ic_notebook.oauth.metadata import ServerMetadata, is_loopback
+from ic_notebook.oauth.loopback import is_loopback
+from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, closed, register
 from ic_notebook.redirect.routes import Route
 from ic_notebook.storage.clients import ClientStore, StoredClient

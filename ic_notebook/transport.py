@@ -21,7 +21,7 @@ import httpx
 from ic_notebook.errors import ConfigurationError, ICNotebookError, ServiceUnavailable, UnexpectedAnswer
 from ic_notebook.oauth.answers import retry_after
 from ic_notebook.oauth.flow import Flow, Repeat, repeat_of
-from ic_notebook.oauth.metadata import is_loopback
+from ic_notebook.oauth.loopback import is_loopback
 
 T = TypeVar("T")
 

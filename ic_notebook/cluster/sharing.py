@@ -19,7 +19,7 @@ from ic_notebook.cluster.broker import Broker
 from ic_notebook.cluster.budget import Budget
 from ic_notebook.cluster.worker import FORMAT
 from ic_notebook.errors import ConfigurationError, ServiceUnavailable
-from ic_notebook.oauth.metadata import is_loopback
+from ic_notebook.oauth.loopback import is_loopback
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
 

@@ -23,8 +23,6 @@ View = dict[str, Any]
 PRODUCT = "influencers.club"
 INVITATION = "Sign in once. Every cell of this notebook can then call the API."
 BLOCKED_READY = "This cell waits until you have connected. To stop waiting, interrupt the kernel."
-BLOCKED_BUT_HEARD = "This cell waits until you have connected."
-BLOCKED_HEARD = "This cell goes on by itself once you have approved."
 RESTART = (
     "For one click without pasting: restart your Jupyter server once "
     "(ic_notebook was installed while it ran)."
@@ -106,16 +104,10 @@ def _no_session(sign_in: SignIn) -> View:
         return _picture("preparing", PRODUCT, "Getting ready…") | {"action": "Connect"}
     ready = sign_in.phase is LoginState.READY
     notice = sign_in.login.notice if sign_in.login else None
-    words = notice or _invitation(sign_in)
+    words = notice or (BLOCKED_READY if sign_in.blocked else sign_in.note or INVITATION)
     problem = sign_in.login.problem if ready and sign_in.login else None
     view = _picture("ready" if ready else "idle", PRODUCT, words)
     return view | {"action": "Connect", "remark": problem}
-
-
-def _invitation(sign_in: SignIn) -> str:
-    if sign_in.blocked:
-        return BLOCKED_READY if sign_in.unheard else BLOCKED_BUT_HEARD
-    return sign_in.note or INVITATION
 
 
 def _door(sign_in: SignIn) -> View | None:
@@ -156,9 +148,7 @@ def _waiting(sign_in: SignIn) -> View:
     login = sign_in.login
     paste_only = login is not None and not login.one_click
     text = "This panel notices by itself, also while a cell is running."
-    if sign_in.blocked:
-        text = BLOCKED_WAITING if sign_in.unheard else BLOCKED_HEARD
-    return _picture("waiting", "Approve in the other tab", text) | {
+    return _picture("waiting", "Approve in the other tab", BLOCKED_WAITING if sign_in.unheard else text) | {
         "url": sign_in.url,
         "problem": login.problem if login else None,
         "remark": (login.notice if login else None) or (_how_to_click_once(sign_in) if paste_only else None),

@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from ic_notebook.errors import AuthorizationResponseError, OAuthError, SignInDeclined
 from ic_notebook.oauth.answers import readable, visible
 from ic_notebook.oauth.flow import Flow, Repeat, request
-from ic_notebook.oauth.metadata import ServerMetadata, is_loopback
+from ic_notebook.oauth.loopback import is_loopback
+from ic_notebook.oauth.metadata import ServerMetadata
 from ic_notebook.oauth.pkce import CODE_CHALLENGE_METHOD, code_challenge, new_code_verifier
 from ic_notebook.oauth.secret import Secret
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -12,6 +11,7 @@ import httpx
 from ic_notebook.errors import ConfigurationError, UnexpectedAnswer
 from ic_notebook.oauth.answers import json_object, refused, visible
 from ic_notebook.oauth.flow import Flow, Repeat, request
+from ic_notebook.oauth.loopback import is_loopback
 
 SERVICE = "https://api-dashboard.influencers.club"
 SERVICE_SIGN_IN_HOST = "dashboard.influencers.club"
@@ -84,16 +84,6 @@ def checked_base_url(base_url: str) -> str:
             "as http://127.0.0.1:8000), without user name, query or fragment. Check IC_BASE_URL, or base_url."
         )
     return f"{url.scheme}://{url.netloc.lower()}{url.path}".rstrip("/")
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name can only mean this computer (RFC 8252 §7.3, §8.3)."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def service_metadata(base_url: str = SERVICE) -> ServerMetadata:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ic_notebook.oauth.metadata import is_loopback
+from ic_notebook.oauth.loopback import is_loopback
 
 PORTS = (21873, 23417, 25931, 26783, 28219, 29347, 30671, 31957)
 """The loopback ports that are registered together; the first free one is used."""

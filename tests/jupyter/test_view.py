@@ -28,6 +28,7 @@ from ic_notebook.login import LoginState
 from ic_notebook.notices import notices
 from ic_notebook.oauth.connected_apps import ConnectedApp
 from ic_notebook.oauth.metadata import SERVICE
+from ic_notebook.redirect.routes import loopback
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.status import SessionState, Status
 from ic_notebook.sessions.token_source import CUT_SHORT, ENDED
@@ -64,7 +65,9 @@ def keeping(**parts: Any) -> Any:
 
 def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
     """A SignIn as it stands in the middle of something."""
-    login = SimpleNamespace(problem=None, notice=None, listening=True) if phase else None
+    login = None
+    if phase:
+        login = SimpleNamespace(problem=None, notice=None, one_click=True, port=None, route=loopback())
     given: dict[str, Any] = {
         "session": None,
         "phase": phase,
@@ -74,6 +77,8 @@ def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
         "note": None,
         "misconfigured": None,
         "blocked": False,
+        "unheard": parts.get("blocked", False),
+        "findings": None,
         "credits": None,
         "looking": False,
         "keeping": keeping(),
@@ -205,10 +210,10 @@ def test_what_was_wrong_with_pasted_text_is_said_while_waiting():
     assert view(face)["problem"] == "There is no code in that."
 
 
-def test_without_a_listener_the_field_is_open():
+def test_where_no_answer_is_known_to_come_by_itself_the_field_is_open():
     face = sign_in(LoginState.WAITING)
     assert view(face)["paste_only"] is False
-    face.login.listening = False
+    face.login.one_click = False
     assert view(face)["paste_only"] is True
 
 

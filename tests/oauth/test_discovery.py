@@ -8,11 +8,11 @@ import pytest
 
 from ic_notebook.errors import ConfigurationError, OAuthError, ServiceUnavailable, UnexpectedAnswer
 from ic_notebook.oauth.flow import Repeat, repeat_of
+from ic_notebook.oauth.loopback import is_loopback
 from ic_notebook.oauth.metadata import (
     ServerMetadata,
     checked_base_url,
     discover,
-    is_loopback,
     service_metadata,
 )
 from tests.oauth.flows import answered, authorization_request, conversation, sent_by
