@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -30,7 +31,7 @@ from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import Disconnected, SessionState, Status
 from ic_notebook.sessions.token_source import NOBODY
-from ic_notebook.sign_in import SignIn, require_a_way_back, sign_in
+from ic_notebook.sign_in import SignIn, require_a_way_back, sign_in, ways_back
 from ic_notebook.storage.choice import Storage
 
 if TYPE_CHECKING:
@@ -243,15 +244,16 @@ def status(*, profile: str | None = None) -> Status:
         ConfigurationError: the profile or an environment variable cannot be used.
     """
     try:
-        return session(profile=profile).status
+        found = session(profile=profile).status
     except (SignInRequired, StorageError) as failure:
         problem = None if str(failure) == NOBODY else str(failure)
-        return Status(
+        found = Status(
             connected=False,
             base_url=environment.base_url(),
             profile=environment.profile(profile),
             problem=problem,
         )
+    return replace(found, ways=ways_back(found.base_url))
 
 
 def client(*, profile: str | None = None, **options: Any) -> httpx.Client:

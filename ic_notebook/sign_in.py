@@ -427,6 +427,14 @@ def sign_in(options: LoginOptions, *, profile: str | None = None, storage: Stora
         return _sign_ins[key]
 
 
+def ways_back(base_url: str) -> tuple[str, ...]:
+    """What the panels' pages have found out about the ways from the browser to this process, in words."""
+    with _table.lock:
+        found = [face.findings for face in _sign_ins.values() if face.options.base_url == base_url]
+    told = [findings for findings in found if findings is not None]
+    return tuple(str(entry) for entry in told[-1].tried) if told else ()
+
+
 def require_a_way_back(sign_in: SignIn) -> None:
     """For a face that takes no pasted answer.
 

@@ -31,6 +31,7 @@ class Status:
         since: when the person signed in, in UTC, or None.
         registered_as: the name in the list of connected apps, or None.
         problem: why nobody is connected and what to do, where there is more to say than that; or None.
+        ways: by which ways the panel's page reaches this kernel, in the order in which they were tried.
     """
 
     connected: bool
@@ -40,17 +41,23 @@ class Status:
     since: datetime | None = None
     registered_as: str | None = None
     problem: str | None = None
+    ways: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         if not self.connected:
             next_step = self.problem or "Connect: %ic_connect in a notebook, ic_notebook.connect() elsewhere."
-            return f"Not connected to {self.base_url}{self._as_profile}. {next_step}"
+            lines = [f"Not connected to {self.base_url}{self._as_profile}. {next_step}"]
+            return "\n".join([*lines, *self._ways])
         lines = [f"Connected to {self.base_url}{self._as_profile}", f"  kept           {self.kept}"]
         if self.since is not None:
             lines.append(f"  since          {self.since.astimezone():%d %b %Y, %H:%M}")
         if self.registered_as is not None:
             lines.append(f"  registered as  {self.registered_as}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._ways])
+
+    @property
+    def _ways(self) -> list[str]:
+        return [f"  ways back      {', '.join(self.ways)}"] if self.ways else []
 
     @property
     def _as_profile(self) -> str:

@@ -205,7 +205,7 @@ def stop(process: subprocess.Popen) -> None:
 
 @contextlib.contextmanager
 def running_jupyterlab(
-    folder: Path, environment: dict[str, str], options: tuple[str, ...]
+    folder: Path, environment: dict[str, str], options: tuple[str, ...], *, base_url: str = "/"
 ) -> Iterator[JupyterLab]:
     for name in ("home", "notebooks"):
         (folder / name).mkdir()
@@ -214,7 +214,7 @@ def running_jupyterlab(
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"),
         *("--ServerApp.port_retries=0", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"),
         *("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--log-level=DEBUG"),
-        *(f"--ServerApp.root_dir={folder / 'notebooks'}", *options),
+        *(f"--ServerApp.root_dir={folder / 'notebooks'}", f"--ServerApp.base_url={base_url}", *options),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
@@ -228,7 +228,7 @@ def running_jupyterlab(
             cwd=folder,
             env={**environment_of_its_own(folder), **environment},
         )
-    server = JupyterLab(f"http://127.0.0.1:{port}/", folder / "notebooks", log, process)
+    server = JupyterLab(f"http://127.0.0.1:{port}{base_url}", folder / "notebooks", log, process)
     try:
         wait_until_it_answers(server)
         yield server
@@ -238,12 +238,15 @@ def running_jupyterlab(
 
 @pytest.fixture(scope="session")
 def start_jupyterlab(tmp_path_factory) -> Iterator[Callable[..., JupyterLab]]:
-    """``start_jupyterlab({"NAME": "value"}, "--ServerApp.base_url=/user/ann/")``: one more server, until the end."""
+    """``start_jupyterlab({"NAME": "value"}, base_url="/user/ann/")``: one more server, until the end."""
     with contextlib.ExitStack() as servers:
 
-        def start(environment: dict[str, str] | None = None, *options: str) -> JupyterLab:
+        def start(
+            environment: dict[str, str] | None = None, *options: str, base_url: str = "/"
+        ) -> JupyterLab:
             folder = tmp_path_factory.mktemp("jupyterlab")
-            return servers.enter_context(running_jupyterlab(folder, environment or {}, options))
+            server = running_jupyterlab(folder, environment or {}, options, base_url=base_url)
+            return servers.enter_context(server)
 
         yield start
 

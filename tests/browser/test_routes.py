@@ -1,0 +1,92 @@
+"""The ways back from the browser, in a real JupyterLab: each proven in the page before it is offered."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from ic_notebook.sandbox import SandboxSettings, serve_in_thread
+from tests.browser.test_sign_in import CREDITS, LOAD, approve, says, tab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.browser
+
+BASE = "/user/ann/"
+CONNECT = "import ic_notebook as ic\nsession = ic.connect(timeout=30)"
+DOOR = re.compile(r"http://127\.0\.0\.1:\d+/door")
+OUR_DOOR = re.compile(r".*/ic-notebook/door")
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with serve_in_thread(SandboxSettings()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lab(start_jupyterlab, sandbox):
+    """JupyterLab below a path of its own, as a Hub's servers are, with our extension."""
+    return start_jupyterlab({"IC_BASE_URL": sandbox.url}, base_url=BASE)
+
+
+@pytest.fixture(autouse=True)
+def _defaults(sandbox) -> Iterator[None]:
+    sandbox.settings = SandboxSettings()
+    sandbox.requests.clear()
+    yield
+    for client_id in sandbox.store.clients():
+        sandbox.store.end_client(client_id)
+
+
+def redirect_uri(panel) -> str:
+    link = panel.get_by_role("link", name="Connect", exact=True)
+    return parse_qs(urlsplit(link.get_attribute("href")).query)["redirect_uri"][0]
+
+
+def no_loopback(notebook) -> None:
+    """The kernel's own computer is elsewhere, as far as this page can tell."""
+    notebook.page.route(DOOR, lambda route: route.abort())
+
+
+def test_on_one_computer_the_answer_comes_straight_to_the_kernel(notebook, lab):
+    notebook.open(LOAD, server=lab).run(0)
+    says(notebook.panel(0), "influencers.club")
+    assert urlsplit(redirect_uri(notebook.panel(0))).path == "/callback"
+
+
+def test_from_elsewhere_it_comes_through_the_jupyter_server(notebook, lab, sandbox):
+    no_loopback(notebook)
+    notebook.open(LOAD, CREDITS, server=lab).run(0)
+    panel = notebook.panel(0)
+    assert redirect_uri(panel) == f"{lab.url}ic-notebook/callback"
+    with tab(notebook, panel) as page:
+        approve(page)
+        expect(page.get_by_role("heading")).to_have_text("Connected")
+        assert "code=" not in page.url
+    says(panel, "Connected")
+    assert "credits" in notebook.run(1)
+    log = lab.log.read_text()
+    assert "/ic-notebook/callback" in log
+    assert "code=" not in log
+
+
+def test_it_comes_while_a_cell_blocks_the_kernel(notebook, lab):
+    no_loopback(notebook)
+    notebook.open(LOAD, "import time\ntime.sleep(6)\n'rested'", server=lab).run(0)
+    panel = notebook.panel(0)
+    link = panel.get_by_role("link", name="Connect", exact=True)
+    expect(link).to_be_visible()
+    notebook.start(1)
+    with tab(notebook, panel) as page:
+        approve(page)
+        expect(page.get_by_role("heading")).to_have_text("Connected")
+    expect(notebook.prompt(1)).to_have_text("[*]:")
+    says(panel, "Connected")
+    assert "rested" in notebook.wait(1)
