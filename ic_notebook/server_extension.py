@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
-from tornado.httpclient import HTTPRequest, HTTPResponse
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from ic_notebook.redirect import pages
@@ -57,20 +57,24 @@ class _Handler(JupyterHandler):
             self.set_header(name, value)
         self.finish(page.to_bytes(hands_over=hands_over))
 
-    async def ask(self, port: int, path: str, *, timeout: float, **request: Any) -> HTTPResponse:
-        """Ask the listener, and nothing else: no redirect is followed, no proxy used."""
+    async def ask(self, port: int, path: str, *, timeout: float, **request: Any) -> bytes | None:
+        """What the listener answers, or None; nothing else is asked: no redirect is followed, no proxy used."""
         client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=MAX_ANSWER)
         try:
-            return await client.fetch(
+            answer = await client.fetch(
                 HTTPRequest(
                     f"http://127.0.0.1:{port}{path}",
                     follow_redirects=False,
                     connect_timeout=CONNECT_TIMEOUT,
                     request_timeout=timeout,
                     **request,
-                ),
-                raise_error=False,
+                )
             )
+        except (OSError, HTTPClientError):
+            # Not let out: a server's log shows the query of a request that fails.
+            return None
+        else:
+            return answer.body
         finally:
             client.close()
 
@@ -99,7 +103,7 @@ class CallbackHandler(_Handler):
             answer = await self.ask(
                 port, f"{CALLBACK}?{query}", timeout=CALLBACK_TIMEOUT, headers={"Accept": pages.JSON}
             )
-            page = Page.from_json(answer.body or b"")
+            page = Page.from_json(answer or b"")
         if page is not None:
             self.show(page)
         else:
@@ -127,8 +131,8 @@ class DoorHandler(_Handler):
         answer = await self.ask(
             port, DOOR, timeout=DOOR_TIMEOUT, method="POST", body=body, headers={"Origin": origin}
         )
-        if answer.code == 200:
-            self.finish({"answer": (answer.body or b"").decode("utf-8", "replace")})
+        if answer is not None:
+            self.finish({"answer": answer.decode("utf-8", "replace")})
         else:
             self.finish({"kernel": "no answer"})
 

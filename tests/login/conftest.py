@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
@@ -167,9 +168,9 @@ def until():
 class Attempt:
     """A login on the loop of the test; the browser is a thread's."""
 
-    def __init__(self, options: LoginOptions, browser: Browser) -> None:
+    def __init__(self, options: LoginOptions, browser: Browser, **page: Any) -> None:
         self.states: list[LoginState] = []
-        self.login = Login(options, on_change=lambda: self.states.append(self.login.state))
+        self.login = Login(options, on_change=lambda: self.states.append(self.login.state), **page)
         self.run = asyncio.create_task(self.login.run())
         self._browser = browser
 
@@ -194,11 +195,12 @@ class Attempt:
 
 @pytest.fixture
 async def start(options, browser, anyio_backend) -> AsyncIterator[Callable[..., Attempt]]:
-    """``start()``: an attempt with the test's options; ``start(scope="x")``: with others."""
+    """``start()``: an attempt with the test's options; ``start(scope="x")``: with others, or with a page."""
     attempts: list[Attempt] = []
 
     def begin(**changes) -> Attempt:
-        attempts.append(Attempt(replace(options, **changes), browser))
+        page = {name: changes.pop(name) for name in ("prove_within", "folder") if name in changes}
+        attempts.append(Attempt(replace(options, **changes), browser, **page))
         return attempts[-1]
 
     yield begin
