@@ -58,7 +58,7 @@ class _Handler(JupyterHandler):
         self.finish(page.to_bytes(hands_over=hands_over))
 
     async def ask(self, port: int, path: str, *, timeout: float, **request: Any) -> bytes | None:
-        """What the listener answers, or None; nothing else is asked: no redirect is followed, no proxy used."""
+        """What the listener answers, or None. Nothing else is asked: no redirect followed, no proxy used."""
         client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=MAX_ANSWER)
         try:
             answer = await client.fetch(
