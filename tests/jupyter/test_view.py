@@ -74,6 +74,7 @@ def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
         "note": None,
         "misconfigured": None,
         "blocked": False,
+        "waited_for": parts.get("blocked", False),
         "credits": None,
         "looking": False,
         "keeping": keeping(),
