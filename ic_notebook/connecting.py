@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +36,7 @@ from ic_notebook.storage.choice import Storage
 
 if TYPE_CHECKING:
     from ic_notebook.jupyter.panel import ConnectPanel
+    from ic_notebook.jupyter.pump import Pump
 
 T = TypeVar("T")
 
@@ -43,6 +44,14 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = 300.0
 """Seconds that `connect` waits for a person."""
+ONE_FOR_ALL = (
+    "`marimo run` serves all its visitors from one process, so nobody signs in here: set IC_ACCESS_TOKEN before it "
+    "starts, or open the notebook with `marimo edit`."
+)
+VOILA = (
+    "In Voila the page is there only when the cells have run, so none can wait for a person: show ic.panel(), which "
+    "the visitor clicks."
+)
 _END_WITHIN = 1.0
 _TICK = 0.1
 
@@ -90,35 +99,47 @@ def connect(
     """
     _check_timeout(timeout)
     face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
-    if new_client:
-        face.register_again()
-    else:
-        live = background().run(_live, face, storage)
-        if live is not None:
-            return live
-    _require_somebody(open_url)
-    if storage not in {None, "memory"}:
-        background().run(face.keeping.store.check)
-    in_cell = open_url is None and environment.in_notebook()
+    live = _already_there(face, storage, open_url=open_url, new_client=new_client)
+    if live is not None:
+        return live
+    in_cell = open_url is None and environment.shows_panels()
     if in_cell:
         _display_panel(face)
-    try:
-        with face.awaited(timeout=timeout) as attempt:
-            if in_cell:
-                from ic_notebook.jupyter.blocking import wait_in_cell
+    with _seen_to_its_end(face), face.awaited(timeout=timeout) as attempt:
+        if in_cell:
+            from ic_notebook.jupyter.blocking import wait_in_cell
 
-                return wait_in_cell(face, attempt, timeout=timeout)
-            from ic_notebook.terminal import wait_in_terminal
+            return wait_in_cell(face, attempt, timeout=timeout)
+        from ic_notebook.terminal import wait_in_terminal
 
-            return wait_in_terminal(face, attempt, timeout=timeout, open_url=open_url)
-    except concurrent.futures.CancelledError:
-        raise SignInCancelled("The sign-in was cancelled: this process is ending.") from None
-    finally:
-        # Seen to its end, so that a connect() which follows begins another.
-        ending = face.ending
-        if ending is not None:
-            with contextlib.suppress(Exception):
-                background().wait(ending, timeout=_END_WITHIN)
+        return wait_in_terminal(face, attempt, timeout=timeout, open_url=open_url)
+
+
+def connect_with_link(
+    *,
+    base_url: str | None = None,
+    profile: str | None = None,
+    storage: Storage = None,
+    timeout: float = TIMEOUT,
+    discover: bool = False,
+    client_id: str | None = None,
+    scope: str | None = None,
+    new_client: bool = False,
+) -> Session:
+    """As `connect` in a notebook, with a plain link and a box for the answer in place of the panel.
+
+    Args and errors: as `connect`.
+    """
+    from ic_notebook.jupyter.link import show_connected, wait_with_link
+
+    _check_timeout(timeout)
+    face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
+    live = _already_there(face, storage, open_url=None, new_client=new_client)
+    if live is not None:
+        show_connected(live)
+        return live
+    with _seen_to_its_end(face), face.awaited(timeout=timeout) as attempt:
+        return wait_with_link(face, attempt, timeout=timeout)
 
 
 async def connect_async(
@@ -149,7 +170,7 @@ async def connect_async(
         if live is not None:
             return live
     _require_somebody(open_url)
-    if open_url is None and not environment.in_notebook():
+    if open_url is None and not environment.shows_panels():
         raise NobodyThere("Outside a notebook, give connect_async(open_url=…), or call connect().")
     if storage not in {None, "memory"}:
         await _here(background().submit(face.keeping.store.check))
@@ -183,9 +204,11 @@ def panel(
 
     Raises:
         ConfigurationError: something given cannot be used.
+        NobodyThere: one process serves every visitor here (`marimo run`).
     """
     from ic_notebook.jupyter.panel import ConnectPanel
 
+    _require_one_person()
     face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
     if new_client:
         face.register_again()
@@ -227,13 +250,18 @@ def session(*, base_url: str | None = None, profile: str | None = None, discover
         UnexpectedAnswer, ServiceUnavailable: with `discover`, the metadata cannot be read.
     """
     if base_url is None and not discover:
-        return current.meant(profile=profile)
+        try:
+            return current.meant(profile=profile)
+        except SignInRequired:
+            if environment.is_marimo_app():
+                raise SignInRequired(ONE_FOR_ALL) from None
+            raise
     face = _sign_in(base_url, profile, None, discover=discover, client_id=None, scope=None)
     found = current.find(face.options.base_url, profile=profile)
     if found is None or (found.state is not SessionState.CONNECTED and not found.is_from_environment):
         found = background().run(face.keeping.restore)
     if found is None:
-        raise SignInRequired(NOBODY)
+        raise SignInRequired(ONE_FOR_ALL if environment.is_marimo_app() else NOBODY)
     return found
 
 
@@ -330,6 +358,36 @@ def _sign_in(
     return sign_in(options, profile=profile, storage=storage)
 
 
+def _already_there(
+    face: SignIn, storage: Storage, *, open_url: Callable[[str], object] | None, new_client: bool
+) -> Session | None:
+    """The session that there is already; None where a person has to be asked, and can be."""
+    if new_client:
+        face.register_again()
+    else:
+        live = background().run(_live, face, storage)
+        if live is not None:
+            return live
+    _require_somebody(open_url)
+    if storage not in {None, "memory"}:
+        background().run(face.keeping.store.check)
+    return None
+
+
+@contextlib.contextmanager
+def _seen_to_its_end(face: SignIn) -> Iterator[None]:
+    """An attempt that is given up has ended after this, so that a connect() which follows begins another."""
+    try:
+        yield
+    except concurrent.futures.CancelledError:
+        raise SignInCancelled("The sign-in was cancelled: this process is ending.") from None
+    finally:
+        ending = face.ending
+        if ending is not None:
+            with contextlib.suppress(Exception):
+                background().wait(ending, timeout=_END_WITHIN)
+
+
 def _check_timeout(timeout: float) -> None:
     if not 0 < timeout < math.inf:
         raise ConfigurationError("timeout is a number of seconds above 0.")
@@ -378,20 +436,42 @@ async def _here(answer: concurrent.futures.Future[T]) -> T:
     return await asyncio.wrap_future(answer)
 
 
+def _require_one_person() -> None:
+    if environment.is_marimo_app():
+        raise NobodyThere(ONE_FOR_ALL)
+
+
 def _require_somebody(open_url: Callable[[str], object] | None) -> None:
+    _require_one_person()
     if open_url is None and not environment.somebody_is_there():
+        if environment.in_voila():
+            raise NobodyThere(VOILA)
         raise NobodyThere(
             "Nobody can be asked to approve here: this run is unattended, or has no browser and no terminal. "
-            "Set IC_ACCESS_TOKEN to a token or API key, or connect where a person is."
+            "Set IC_ACCESS_TOKEN to a token or API key, or sign in once where a person is and keep it in the "
+            "keyring: ic-notebook connect."
         )
 
 
 def _display_panel(face: SignIn) -> None:
-    from IPython.display import display
-
     from ic_notebook.jupyter.panel import ConnectPanel
 
+    if environment.in_marimo_editor():
+        import marimo
+
+        marimo.output.append(ConnectPanel(face))
+        return
+    from IPython.display import display
+
     display(ConnectPanel(face))
+
+
+def _pump() -> Pump | None:
+    if not environment.in_notebook():
+        return None
+    from ic_notebook.jupyter.pump import pump_here
+
+    return pump_here()
 
 
 async def _approved(
@@ -403,9 +483,12 @@ async def _approved(
 ) -> Session:
     """The session; wakes up often, since an interrupt of a kernel is heard only then."""
     deadline = time.monotonic() + timeout
+    pump = _pump()
     while not approval.done():
         if face.gave_up(deadline):
             raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
+        if pump is not None:
+            await pump.hear()
         if open_url is not None and face.url is not None:
             require_a_way_back(face)
             open_url(face.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ PROFILE = "IC_PROFILE"
 STORAGE = "IC_STORAGE"
 DEFAULT_PROFILE = "default"
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_told_mode: str | None = None
 _TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m", "browsh")
 
 
@@ -59,8 +61,30 @@ def storage() -> str | None:
 
 
 def serves_many() -> bool:
-    """Whether this process may serve several people, so that no sign-in of one is another's: Voila."""
+    """Whether a sign-in kept here could be shown to somebody else: in Voila, and where one process serves all."""
+    return in_voila() or is_marimo_app()
+
+
+def in_voila() -> bool:
+    """Whether this is the kernel of one visitor of Voila."""
     return os.environ.get("SERVER_SOFTWARE", "").lower().startswith("voila/")
+
+
+def is_marimo_app() -> bool:
+    """Whether this is `marimo run`, whose visitors are all served by threads of this one process."""
+    mode = _marimo_mode()
+    if mode is not None:
+        return mode == "run"
+    # A thread of the user's own, before any cell has asked: where a server of marimo runs, it may be one for many.
+    import multiprocessing
+
+    server = "marimo._server" in sys.modules or "marimo._session" in sys.modules
+    return server and multiprocessing.parent_process() is None
+
+
+def in_marimo_editor() -> bool:
+    """Whether this is the process of a notebook that is open in `marimo edit`."""
+    return _marimo_mode() == "edit"
 
 
 def access_token() -> str | None:
@@ -107,11 +131,18 @@ def shares_jupyter() -> bool:
     return any(folder in Path(word).parents for word in command)
 
 
+def shows_panels() -> bool:
+    """Whether a widget can be displayed from a running cell."""
+    return in_notebook() or in_marimo_editor()
+
+
 def somebody_is_there() -> bool:
     """Whether a person can be asked to approve: not under `CI`, and with a notebook, terminal or browser.
 
     A kernel tells by its execute request: nbclient, papermill and nbconvert send `allow_stdin` false.
     """
+    if in_marimo_editor():
+        return True
     kernel = _kernel()
     if kernel is not None:
         parent = kernel.get_parent()
@@ -140,6 +171,19 @@ def has_browser() -> bool:
     except webbrowser.Error:
         return False
     return os.path.basename(str(name)) not in _TEXT_BROWSERS  # noqa: PTH119 - a name, not a path of ours
+
+
+def _marimo_mode() -> str | None:
+    """How marimo runs this process's notebook (`edit`, `run`, `script`); None where no cell of one has asked yet.
+
+    marimo tells it to its own threads alone; the others go by what one of them was told.
+    """
+    global _told_mode  # noqa: PLW0603 - it does not change as long as the process lives
+    marimo = sys.modules.get("marimo")
+    if marimo is not None:
+        with contextlib.suppress(Exception):
+            _told_mode = marimo.app_meta().mode or _told_mode
+    return _told_mode
 
 
 def _kernel() -> Any:

@@ -44,10 +44,15 @@ class SignInMagics(Magics):
     @magic_arguments()
     @argument("--wait", action="store_true", help="hold this cell until you have connected, for Run All")
     @argument(
+        "--paste",
+        action="store_true",
+        help="where the panel does not show: a plain link, and a box to paste the answer into",
+    )
+    @argument(
         "--timeout",
         type=_seconds,
         default=connecting.TIMEOUT,
-        help="with --wait: seconds, 300 where not given",
+        help="with --wait or --paste: seconds, 300 where not given",
     )
     @argument(
         "--storage",
@@ -65,16 +70,21 @@ class SignInMagics(Magics):
     def ic_connect(self, line: str) -> Session | None:
         """Show the Connect panel: click Connect, approve in the browser, and every cell can call the API.
 
-        In a terminal it opens the browser and waits, as with --wait.
+        With --paste the cell shows a plain link and waits; what is pasted into its box is neither shown nor
+        saved. In a terminal it opens the browser and waits, as with --wait.
 
         Examples::
 
             %ic_connect
             %ic_connect --wait --timeout 600
+            %ic_connect --paste
             %ic_connect --profile agency-a --storage keyring
         """
         given = vars(parse_argstring(self.ic_connect, line))
-        wait, timeout = given.pop("wait"), given.pop("timeout")
+        wait, paste, timeout = given.pop("wait"), given.pop("paste"), given.pop("timeout")
+        if paste and _in_kernel(self.shell):
+            connecting.connect_with_link(timeout=timeout, **given)
+            return None
         if wait or not _in_kernel(self.shell):
             return connecting.connect(timeout=timeout, **given)
         display(connecting.panel(**given))

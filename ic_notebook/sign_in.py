@@ -46,9 +46,9 @@ class SignIn:
         failure: why the last attempt came to nothing, until the next one is opened; None otherwise.
         misconfigured: why no session can be looked for, or None.
         note: what a person should know about how the last session ended, or None.
-        blocked: whether a cell waits for it, so that no message that a page sends arrives.
         in_page: whether a panel in a page shows it, which can tell by what way it reaches this.
         findings: what a page has found out about the ways, or None.
+        blocked: whether a cell waits for it in such a way that nothing that a page sends arrives.
         credits: what the account has left, once the service has told, or None.
     """
 
@@ -154,6 +154,12 @@ class SignIn:
                 last = not self._waiting
             if last and not attempt.done():
                 self.cancel()
+            self._tell()
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether somebody waits for it: a cell, most often."""
+        return self._waiting > 0
 
     def gave_up(self, deadline: float) -> bool:
         """Whether the time for the person is over; an approval that is being finished is seen to its end."""
@@ -220,7 +226,7 @@ class SignIn:
             self._viewers = max(0, self._viewers - 1)
 
     def block(self, *, blocked: bool) -> None:
-        """Say whether a cell waits for this sign-in."""
+        """Say whether a cell that waits for this sign-in keeps away what a page sends."""
         self.blocked = blocked
         self._tell()
 

@@ -1,3 +1,3 @@
-"""What the whole run has: the load tests' figures at its end, which xdist's controller prints."""
+"""What the whole run has: what its load tests and kernels came to, at its end, which xdist's controller prints."""
 
-from tests.load.report import pytest_terminal_summary  # noqa: F401 - a hook
+pytest_plugins = ["tests.load.report", "tests.kernels.report"]

@@ -1,15 +1,18 @@
 """Waiting for a sign-in inside a cell.
 
-While a cell blocks, nothing that the page sends arrives, so nothing may depend on it: the sign-in runs on the
-background thread, and every panel is told how things stand once a second, whether or not it asked.
+While a cell blocks, nothing that the page sends arrives, unless this kernel has a pump. So nothing may depend
+on it: the sign-in runs on the background thread, and without a pump every panel is told how things stand once
+a second, whether or not it asked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from ic_notebook.background import background
 from ic_notebook.errors import SignInTimeout
+from ic_notebook.jupyter.pump import pump_here
 from ic_notebook.sessions.session import Session
 from ic_notebook.sign_in import Attempt, SignIn
 
@@ -24,16 +27,19 @@ def wait_in_cell(sign_in: SignIn, attempt: Attempt, *, timeout: float) -> Sessio
         SignInError: the attempt ended otherwise.
     """
     deadline = time.monotonic() + timeout
+    pump = pump_here()
     try:
-        while True:
-            sign_in.block(blocked=True)
+        sign_in.block(blocked=pump is None)
+        while not attempt.done():
             if sign_in.gave_up(deadline):
                 raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
-            try:
-                left = max(0.1, deadline - time.monotonic())
-                return background().wait(attempt, timeout=min(left, _TELL_EVERY))
-            except TimeoutError:
-                if attempt.done():
-                    return attempt.result()
+            left = min(max(0.1, deadline - time.monotonic()), _TELL_EVERY)
+            if pump is not None:
+                pump.run(until=attempt.done, timeout=left)
+                continue
+            with contextlib.suppress(TimeoutError):
+                background().wait(attempt, timeout=left)
+            sign_in.block(blocked=True)
+        return attempt.result()
     finally:
         sign_in.block(blocked=False)

@@ -22,7 +22,6 @@ View = dict[str, Any]
 
 PRODUCT = "influencers.club"
 INVITATION = "Sign in once. Every cell of this notebook can then call the API."
-BLOCKED_READY = "This cell waits until you have connected. To stop waiting, interrupt the kernel."
 RESTART = (
     "For one click without pasting: restart your Jupyter server once "
     "(ic_notebook was installed while it ran)."
@@ -30,6 +29,7 @@ RESTART = (
 INSTALL_BESIDE = (
     "For one click without pasting: install ic-notebook beside JupyterLab too, and restart it once."
 )
+AWAITED = "This cell waits until you have connected. To stop waiting, interrupt the kernel."
 BLOCKED_WAITING = "This cell goes on by itself. To stop waiting or to paste an address, interrupt the kernel."
 
 
@@ -47,7 +47,7 @@ def view_of(sign_in: SignIn, *, apps: View | None, busy: str | None, notice: str
     """
     session = sign_in.session
     # A cell that waits for another sign-in needs its link, whatever there is already.
-    wanted = sign_in.blocked and sign_in.phase is not None
+    wanted = sign_in.waited_for and sign_in.phase is not None
     if session is not None and session.state is SessionState.CONNECTED and not wanted:
         view = _connected(sign_in, session) | {"apps": apps, "busy": busy}
     elif sign_in.phase is LoginState.WAITING:
@@ -104,7 +104,7 @@ def _no_session(sign_in: SignIn) -> View:
         return _picture("preparing", PRODUCT, "Getting ready…") | {"action": "Connect"}
     ready = sign_in.phase is LoginState.READY
     notice = sign_in.login.notice if sign_in.login else None
-    words = notice or (BLOCKED_READY if sign_in.blocked else sign_in.note or INVITATION)
+    words = notice or (AWAITED if sign_in.waited_for else sign_in.note or INVITATION)
     problem = sign_in.login.problem if ready and sign_in.login else None
     view = _picture("ready" if ready else "idle", PRODUCT, words)
     return view | {"action": "Connect", "remark": problem}

@@ -17,10 +17,11 @@ import queue
 import re
 import shutil
 import socket
+import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,8 @@ class Page:
                 return answer.read().decode()
         except OSError:
             return None
+    subshell: str | None = None
+    """The subshell that its messages are sent to, as JupyterLab does by `commsOverSubshells: perCommTarget`."""
 
     def say(self, kind: str, **content: Any) -> None:
         self.send({"type": kind, **content})
@@ -167,6 +170,8 @@ class Page:
         data = {"method": "custom", "content": content}
         message = session.msg("comm_msg", {"comm_id": self.comm_id, "data": data})
         message["buffers"] = list(buffers)
+        if self.subshell is not None:
+            message["header"]["subshell_id"] = self.subshell
         # As a browser writes it, which has no objection to half a surrogate pair.
         plain, session.pack = session.pack, lambda part: json.dumps(part, default=str).encode()
         try:
@@ -193,9 +198,9 @@ class Page:
 
 
 class Kernel:
-    """A kernel in a folder of its own, with lines for its IPython's configuration file."""
+    """A kernel in a folder of its own, of this Python's or another's, with lines for its IPython's configuration."""
 
-    def __init__(self, *, config: str = "", **variables: str) -> None:
+    def __init__(self, *, python: str = sys.executable, config: str = "", **variables: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ic-k-"))
         self.log = self.folder / "kernel.log"
         self.messages: list[dict[str, Any]] = []
@@ -205,10 +210,14 @@ class Kernel:
         profile = self.folder / "ipython/profile_default"
         profile.mkdir(parents=True)
         (profile / "ipython_config.py").write_text(OWN_PORTS.format(ports=self.ports) + config)
+        spec = self.folder / "kernels/tested/kernel.json"
+        spec.parent.mkdir(parents=True)
+        command = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec.write_text(json.dumps({"argv": command, "display_name": "Tested", "language": "python"}))
         # Sockets in the folder: no port of the kernel's own that another process could take meanwhile.
         self.manager = KernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            kernel_name="tested",
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(spec.parent.parent)]),
             transport="ipc",
             ip=str(self.folder / "socket"),
             connection_file=str(self.folder / "connection.json"),
@@ -247,12 +256,35 @@ class Kernel:
             if reply["parent_header"].get("msg_id") == message_id:
                 break
 
-        def idle() -> bool:
-            ours = self._of(message_id)
-            return any(m["msg_type"] == "status" and m["content"]["execution_state"] == "idle" for m in ours)
-
-        assert self.until(idle, within=within)
+        assert self.until(lambda: self.ended(message_id), within=within)
         return Ran(reply["content"], self._of(message_id))
+
+    def finish_all(self, message_ids: Iterable[str], *, within: float = PATIENCE) -> dict[str, Ran]:
+        """Wait until all of these cells have ended; what became of each, in the order in which they were answered."""
+        missing, replies = set(message_ids), {}
+        deadline = time.monotonic() + within
+        while missing:
+            reply = self.client.get_shell_msg(timeout=max(0.01, deadline - time.monotonic()))
+            answered = reply["parent_header"].get("msg_id")
+            if answered in missing:
+                missing.remove(answered)
+                replies[answered] = reply["content"]
+        assert self.until(lambda: all(self.ended(cell) for cell in replies))
+        return {cell: Ran(content, self._of(cell)) for cell, content in replies.items()}
+
+    def ended(self, message_id: str) -> bool:
+        """Whether the kernel has said, as far as it was read, that it is done with a cell."""
+        states = [m["content"] for m in self._of(message_id) if m["msg_type"] == "status"]
+        return any(state["execution_state"] == "idle" for state in states)
+
+    def create_subshell(self) -> str:
+        """The id of a new subshell, which a kernel of a generation that has them gives."""
+        request = self.client.session.msg("create_subshell_request")
+        self.client.control_channel.send(request)
+        while True:
+            reply = self.client.get_control_msg(timeout=PATIENCE)
+            if reply["parent_header"].get("msg_id") == request["header"]["msg_id"]:
+                return reply["content"]["subshell_id"]
 
     def run(self, code: str, *, within: float = PATIENCE, **options: Any) -> Ran:
         """Run a cell to its end."""
@@ -314,8 +346,8 @@ def _literal(text: str) -> str:
 
 
 @contextlib.contextmanager
-def running_kernel(**variables: str) -> Iterator[Kernel]:
-    kernel = Kernel(**variables)
+def running_kernel(*, python: str = sys.executable, **variables: str) -> Iterator[Kernel]:
+    kernel = Kernel(python=python, **variables)
     try:
         yield kernel
     finally:

@@ -79,6 +79,7 @@ def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
         "blocked": False,
         "unheard": parts.get("blocked", False),
         "findings": None,
+        "waited_for": parts.get("blocked", False),
         "credits": None,
         "looking": False,
         "keeping": keeping(),

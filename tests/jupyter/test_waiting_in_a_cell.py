@@ -20,7 +20,8 @@ ASYNC = "import ic_notebook as ic\nawait ic.connect_async(timeout=60)"
 NO_LINGER = "import ic_notebook.login as _login; _login.LINGER = 0.0"
 NOBODY_THERE = (
     "NobodyThere: Nobody can be asked to approve here: this run is unattended, or has no browser and no terminal. "
-    "Set IC_ACCESS_TOKEN to a token or API key, or connect where a person is."
+    "Set IC_ACCESS_TOKEN to a token or API key, or sign in once where a person is and keep it in the keyring: "
+    "ic-notebook connect."
 )
 cells = pytest.mark.parametrize("code", [CONNECT, ASYNC], ids=["connect", "connect_async"])
 
@@ -44,11 +45,12 @@ def test_a_waiting_cell_goes_on_when_a_person_has_approved(kernel, code):
     assert page.views[-1].get("blocked") in {None, False}
 
 
-def test_a_cell_that_waits_says_on_every_panel_how_to_stop_it(kernel):
+@cells
+def test_a_cell_that_waits_says_on_every_panel_how_to_stop_it(kernel, code):
     other = kernel.load()
     other.say("hello")
     other.shows("ready")
-    cell, page, url = waiting(kernel, CONNECT)
+    cell, page, url = waiting(kernel, code)
     for each in (page, other):
         assert "interrupt the kernel" in each.shows("ready", text=lambda text: "waits" in text)["text"]
     approve(url)
@@ -58,6 +60,29 @@ def test_a_cell_that_waits_says_on_every_panel_how_to_stop_it(kernel):
     kernel.run("%ic_forget")
     for each in (page, other):
         each.shows("ready", text=lambda text: "waits" not in text)
+
+
+@cells
+def test_a_cell_that_waits_for_another_sign_in_shows_its_link(kernel, code):
+    cell, _, url = waiting(kernel, code)
+    approve(url)
+    kernel.finish(cell)
+    cell, page, another = waiting(kernel, code.replace("timeout=60", "timeout=60, new_client=True"))
+    assert query(another)["client_id"] != query(url)["client_id"]
+    approve(another)
+    assert kernel.finish(cell).text.startswith("<Session connected")
+    page.shows("connected")
+
+
+@cells
+def test_after_a_wait_that_was_too_long_no_panel_speaks_of_it(kernel, code):
+    other = kernel.load()
+    other.say("hello")
+    other.shows("ready")
+    cell, *_ = waiting(kernel, code.replace("60", "1"))
+    other.shows("ready", text=lambda text: "waits" in text)
+    assert kernel.finish(cell).reply["ename"] == "SignInTimeout"
+    assert other.shows("ready", text=lambda text: "waits" not in text)["url"]
 
 
 def test_connecting_again_returns_the_live_session_at_once(kernel, sandbox):
