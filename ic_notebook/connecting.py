@@ -45,12 +45,12 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 300.0
 """Seconds that `connect` waits for a person."""
 ONE_FOR_ALL = (
-    "`marimo run` serves all its visitors from one process, so nobody signs in here: set IC_ACCESS_TOKEN before it "
-    "starts, or open the notebook with `marimo edit`."
+    "`marimo run` serves all its visitors from one process, so nobody signs in here: set IC_ACCESS_TOKEN "
+    "before it starts, or open the notebook with `marimo edit`."
 )
 VOILA = (
-    "In Voila the page is there only when the cells have run, so none can wait for a person: show ic.panel(), which "
-    "the visitor clicks."
+    "In Voila the page is there only when the cells have run, so none can wait for a person: show "
+    "ic.panel(), which the visitor clicks."
 )
 _END_WITHIN = 1.0
 _TICK = 0.1

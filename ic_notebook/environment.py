@@ -61,7 +61,7 @@ def storage() -> str | None:
 
 
 def serves_many() -> bool:
-    """Whether a sign-in kept here could be shown to somebody else: in Voila, and where one process serves all."""
+    """Whether a sign-in that is kept here could be taken for another person's: Voila, `marimo run`."""
     return in_voila() or is_marimo_app()
 
 
@@ -73,13 +73,8 @@ def in_voila() -> bool:
 def is_marimo_app() -> bool:
     """Whether this is `marimo run`, whose visitors are all served by threads of this one process."""
     mode = _marimo_mode()
-    if mode is not None:
-        return mode == "run"
-    # A thread of the user's own, before any cell has asked: where a server of marimo runs, it may be one for many.
-    import multiprocessing
-
-    server = "marimo._server" in sys.modules or "marimo._session" in sys.modules
-    return server and multiprocessing.parent_process() is None
+    # A thread of the user's own, before any cell has asked: marimo's server is only where `marimo run` is.
+    return mode == "run" or (mode is None and "marimo._server.main" in sys.modules)
 
 
 def in_marimo_editor() -> bool:
@@ -174,7 +169,7 @@ def has_browser() -> bool:
 
 
 def _marimo_mode() -> str | None:
-    """How marimo runs this process's notebook (`edit`, `run`, `script`); None where no cell of one has asked yet.
+    """How marimo runs a notebook here (`edit`, `run`, `script`); None where none of its cells has asked yet.
 
     marimo tells it to its own threads alone; the others go by what one of them was told.
     """

@@ -8,6 +8,7 @@ runs no other cell before), so it is never withdrawn: what is said above it chan
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import getpass
 import html
@@ -30,9 +31,9 @@ _BOX = "Address of the last page, or just Enter: "
 _PRESS_ENTER = "Press Enter in the box below to go on."
 _STOPPED = "Not connected: the wait was stopped. To sign in, run this cell again."
 _HOW = (
-    "Sign in and approve in the tab that opens. If its last page does not load, copy the address of that page "
-    "into the box below and press Enter. An error page instead? Interrupt, and run %ic_connect --paste "
-    "--new-client."
+    "Sign in and approve in the tab that opens. If its last page does not load, copy the address of that "
+    "page into the box below and press Enter. An error page instead? Interrupt, and run "
+    "%ic_connect --paste --new-client."
 )
 
 
@@ -67,7 +68,13 @@ def show_connected(session: Session) -> None:
 
 
 def _asked(
-    sign_in: SignIn, attempt: Attempt, shown: _Shown, changed: threading.Event, *, timeout: float, deadline: float
+    sign_in: SignIn,
+    attempt: Attempt,
+    shown: _Shown,
+    changed: threading.Event,
+    *,
+    timeout: float,
+    deadline: float,
 ) -> Session:
     sign_in.opened()
     background().submit(_tell_end, shown, attempt, deadline)
@@ -102,8 +109,10 @@ def _answered(sign_in: SignIn, attempt: Attempt, answer: str, changed: threading
 
 async def _tell_end(shown: _Shown, attempt: Attempt, deadline: float) -> None:
     """Take the link away and say how it ended, although the cell still waits for its box."""
-    while not attempt.done() and time.monotonic() < deadline and not shown.over:
-        await asyncio.sleep(_TICK)
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    attempt.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(ended.wait(), max(0.0, deadline - time.monotonic()))
     connected = attempt.done() and not attempt.cancelled() and attempt.exception() is None
     shown.say(f"{'Connected.' if connected else 'Not connected.'} {_PRESS_ENTER}")
 
@@ -113,10 +122,11 @@ class _Shown:
 
     def __init__(self, url: str) -> None:
         link = f'<a href="{html.escape(url)}" target="_blank" rel="noopener noreferrer">'
+        how = html.escape(_HOW)
         self._handle: Any = display(
             {
-                "text/plain": f"Open this page in a browser, to connect to influencers.club:\n\n{url}\n\n{_HOW}",
-                "text/html": f"<p>{link}Connect to influencers.club</a></p><p>{html.escape(_HOW)}</p>",
+                "text/plain": f"Connect to influencers.club in a browser:\n\n{url}\n\n{_HOW}",
+                "text/html": f"<p>{link}Connect to influencers.club</a></p><p>{how}</p>",
             },
             raw=True,
             display_id=True,

@@ -13,7 +13,10 @@ from tests.frontends.people import CREDITS, LOAD, address_after_approving, conne
 from tests.frontends.servers import AS_ROOT, running, write_notebook
 from tests.sizes import LONG
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not LONG, reason="one of the long tests: make test-long")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not LONG, reason="one of the long tests: make test-long"),
+]
 
 READY = "() => window.Jupyter?.notebook?.kernel?.is_connected() && Jupyter.notebook._fully_loaded"
 

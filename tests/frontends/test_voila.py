@@ -10,7 +10,10 @@ from tests.frontends.people import connect, photograph, says
 from tests.frontends.servers import running, write_notebook
 from tests.sizes import LONG
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not LONG, reason="one of the long tests: make test-long")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not LONG, reason="one of the long tests: make test-long"),
+]
 
 CELLS = (
     "import ic_notebook as ic\nic.panel()",
@@ -41,7 +44,9 @@ def server(tmp_path_factory, sandbox):
     (folder / "notebooks").mkdir()
     write_notebook(folder / "notebooks/app.ipynb", *CELLS)
     options = ("--no-browser", "--Voila.ip=127.0.0.1", "--port=PORT", "--debug")
-    with running(folder, "voila", "app.ipynb", *options, ready="voila/static/voila.js", IC_BASE_URL=sandbox.url) as server:
+    with running(
+        folder, "voila", "app.ipynb", *options, ready="voila/static/voila.js", IC_BASE_URL=sandbox.url
+    ) as server:
         yield server
 
 

@@ -10,7 +10,6 @@ import pytest
 from tests.jupyter.conftest import FRESH, LEAVE, sandbox, shared_sandbox  # noqa: F401 - fixtures
 from tests.jupyter.kernels import Kernel, Page, Ran, running_kernel
 from tests.kernels.generations import GENERATIONS, INSTALLED, ROOT, python_of
-from tests.kernels.report import KEY
 from tests.sizes import LONG
 
 TRIED = GENERATIONS if LONG else [name for name in GENERATIONS if name in {"6.31", INSTALLED}]
@@ -94,15 +93,11 @@ def running_lane(request) -> Iterator[Lane]:
 
 
 @pytest.fixture
-def lane(running_lane, sandbox, request) -> Iterator[Lane]:  # noqa: F811 - the fixture
+def lane(running_lane, sandbox) -> Iterator[Lane]:  # noqa: F811 - the fixture
     """A kernel in which nobody is signed in."""
     kernel = running_lane.kernel
     kernel.run(FRESH.format(url=sandbox.url), silent=True)
     kernel.messages.clear()
     kernel.pages.clear()
-    tried = request.node.originalname.removeprefix("test_").replace("_", " ")
-    way = request.node.callspec.params.get("way")
-    running_lane.told = {"lane": running_lane.name, "tried": f"{tried}: {way}" if way else tried}
-    request.node.user_properties.append((KEY, running_lane.told))
     yield running_lane
     kernel.run(LEAVE, silent=True)

@@ -14,6 +14,7 @@ from tests.jupyter.conftest import SETTINGS
 from tests.jupyter.kernels import Page, Ran
 from tests.jupyter.people import approve, deny
 from tests.kernels.conftest import Lane
+from tests.kernels.report import KEY
 from tests.sizes import LONG
 
 pytestmark = pytest.mark.kernel
@@ -29,6 +30,14 @@ WAYS = {
     "await": "import ic_notebook as ic\nawait ic.connect_async(timeout={timeout})\nprint('went on')",
 }
 ways = pytest.mark.parametrize("way", list(WAYS) if LONG else ["connect", "await"])
+
+
+@pytest.fixture(autouse=True)
+def line_of_the_matrix(lane, request):
+    tried = request.node.originalname.removeprefix("test_").replace("_", " ")
+    way = request.node.callspec.params.get("way")
+    lane.told = {"lane": lane.name, "tried": f"{tried}: {way}" if way else tried}
+    request.node.user_properties.append((KEY, lane.told))
 
 
 def waiting(way: str, *, timeout: float = 60) -> str:

@@ -18,15 +18,9 @@ pytestmark = pytest.mark.kernel
 CONNECT = "import ic_notebook as ic\nsession = ic.connect(timeout=60)\nprint('went on')"
 AWAIT = "import ic_notebook as ic\nsession = await ic.connect_async(timeout=60)\nprint('went on')"
 MANY = 40
-NESTED = "'nest_asyncio2' in __import__('sys').modules, hasattr(__import__('asyncio'), '_nest_patched')"
+NESTED = "['nest_asyncio2' in __import__('sys').modules, hasattr(__import__('asyncio'), '_nest_patched')]"
+on_6 = pytest.mark.parametrize("running_lane", ["6.31"], indirect=True)
 cells = pytest.mark.parametrize("code", [CONNECT, AWAIT], ids=["connect", "connect_async"])
-
-
-@pytest.fixture
-def pumped(lane) -> Lane:
-    if not lane.pumped:
-        pytest.skip("this kernel needs no pump")
-    return lane
 
 
 def waiting(lane: Lane, code: str) -> tuple[str, Page, str]:
@@ -43,10 +37,11 @@ def old_kernel(sandbox) -> Iterator[Kernel]:
 
 
 @cells
-def test_a_panel_is_live_while_a_cell_waits(pumped, code):
-    other = pumped.load()
+@on_6
+def test_a_panel_is_live_while_a_cell_waits(lane, code):
+    other = lane.load()
     other.shows("ready")
-    cell, page, url = waiting(pumped, code)
+    cell, page, url = waiting(lane, code)
     page.say("opened")
     for each in (page, other):
         view = each.shows("waiting", blocked=False, remember=lambda box: box is not None)
@@ -54,20 +49,21 @@ def test_a_panel_is_live_while_a_cell_waits(pumped, code):
     page.paste("https://example.com/nothing")
     page.shows("waiting", problem=lambda problem: problem is not None)
     page.paste(last_address(url))
-    assert pumped.kernel.finish(cell).printed == "went on\n"
+    assert lane.kernel.finish(cell).printed == "went on\n"
     for each in (page, other):
         each.shows("connected")
 
 
-def test_other_questions_of_a_front_end_are_answered_meanwhile(pumped):
-    cell, _, url = waiting(pumped, CONNECT)
-    asked = pumped.kernel.client.complete("impor", 5)
-    answer = pumped.kernel.client.get_shell_msg(timeout=10)
+@on_6
+def test_other_questions_of_a_front_end_are_answered_meanwhile(lane):
+    cell, _, url = waiting(lane, CONNECT)
+    asked = lane.kernel.client.complete("impor", 5)
+    answer = lane.kernel.client.get_shell_msg(timeout=10)
     assert answer["parent_header"]["msg_id"] == asked
     assert "import" in answer["content"]["matches"]
-    assert not pumped.kernel.ended(cell)
+    assert not lane.kernel.ended(cell)
     approve(url)
-    assert pumped.kernel.finish(cell).printed == "went on\n"
+    assert lane.kernel.finish(cell).printed == "went on\n"
 
 
 @cells
@@ -86,17 +82,18 @@ def test_no_cell_and_no_message_is_lost_among_many(lane, code):
     assert lane.kernel.until(lambda: all(lane.kernel.ended(question) for question in asked))
 
 
-def test_the_kernel_is_left_as_it_was_but_for_its_loop(pumped):
+@on_6
+def test_the_kernel_is_left_as_it_was_but_for_its_loop(lane):
     handlers = (
         "[str(h) for h in (__import__('signal').getsignal(2), get_ipython().kernel.saved_sigint_handler)]"
     )
-    before = pumped.kernel.ask(handlers)
-    cell, page, url = waiting(pumped, CONNECT)
+    before = lane.kernel.ask(handlers)
+    cell, page, url = waiting(lane, CONNECT)
     page.say("opened")
     page.shows("waiting")
     approve(url)
-    pumped.kernel.finish(cell)
-    assert pumped.kernel.ask(handlers) == before
+    lane.kernel.finish(cell)
+    assert lane.kernel.ask(handlers) == before
 
 
 def test_only_a_kernel_with_one_queue_has_its_loop_nested(lane):
@@ -112,18 +109,21 @@ def test_awaiting_nests_no_loop(old_kernel):
     cell = old_kernel.start(AWAIT)
     page = old_kernel.panel_of(cell)
     page.say("hello")
+    url = page.shows("ready")["url"]
     page.say("opened")
-    approve(page.shows("waiting")["url"])
+    page.shows("waiting")
+    approve(url)
     assert old_kernel.finish(cell).printed == "went on\n"
     assert old_kernel.ask(NESTED) == [False, False]
 
 
-def test_a_cell_that_waits_on_another_thread_is_told_how_to_stop(pumped):
+@on_6
+def test_a_cell_that_waits_on_another_thread_is_told_how_to_stop(lane):
     code = f"import threading\nthread = threading.Thread(target=lambda: exec({CONNECT!r}))\nthread.start(); thread.join()"
-    (cell,) = pumped.start(code)
-    page = pumped.kernel.panel_of(cell)
+    (cell,) = lane.start(code)
+    page = lane.kernel.panel_of(cell)
     approve(page.shows("ready", remember=None)["url"])
-    assert pumped.kernel.finish(cell).reply["status"] == "ok"
+    assert lane.kernel.finish(cell).reply["status"] == "ok"
     page.shows("connected")
 
 
@@ -131,6 +131,7 @@ def test_a_kernel_that_is_shut_down_while_it_pumps_ends_promptly(old_kernel):
     cell = old_kernel.start(CONNECT)
     page = old_kernel.panel_of(cell)
     page.say("hello")
+    page.shows("ready")
     page.say("opened")
     page.shows("waiting")
     process = psutil.Process(old_kernel.manager.provisioner.pid)
