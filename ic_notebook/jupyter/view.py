@@ -115,7 +115,7 @@ def _door(sign_in: SignIn) -> View | None:
     login = sign_in.login if sign_in.phase is not None else None
     if login is None or login.port is None:
         return None
-    state = login.request.state if login.request is not None and login.route.name == PAGE else None
+    state = str(login.request.state) if login.request is not None and login.route.name == PAGE else None
     return login.door.to_page(login.port) | {"state": state}
 
 

@@ -33,7 +33,8 @@ class Door:
 
     def to_page(self, port: int) -> dict[str, Any]:
         """What the panel's page is told, in a message that is never saved."""
-        return {"key": self.key, "answer": self.answer, "port": port}
+        # Plain strings: marimo writes any other kind of string as an empty object.
+        return {"key": str(self.key), "answer": str(self.answer), "port": port}
 
     def open(self, body: bytes, origin: str | None) -> dict[str, Any] | None:
         """The message in the body of a request, or None where it does not count.
