@@ -169,15 +169,18 @@ def has_browser() -> bool:
 
 
 def _marimo_mode() -> str | None:
-    """How marimo runs a notebook here (`edit`, `run`, `script`); None where none of its cells has asked yet.
+    """How marimo runs a notebook here: `edit`, `run`, `script`; None where none of its cells has asked yet.
 
-    marimo tells it to its own threads alone; the others go by what one of them was told.
+    marimo tells it to its own threads alone; the others go by what one of them was told. `marimo export` says
+    `edit` too, but no browser has asked for anything then.
     """
     global _told_mode  # noqa: PLW0603 - it does not change as long as the process lives
     marimo = sys.modules.get("marimo")
     if marimo is not None:
         with contextlib.suppress(Exception):
-            _told_mode = marimo.app_meta().mode or _told_mode
+            meta = marimo.app_meta()
+            told = "script" if meta.mode == "edit" and meta.request is None else meta.mode
+            _told_mode = _told_mode if told is None or _told_mode == "edit" else told
     return _told_mode
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from IPython.display import display
 
 from ic_notebook.background import background
-from ic_notebook.errors import ICNotebookError, SignInTimeout
+from ic_notebook.errors import ICNotebookError, SignInCancelled, SignInTimeout
 from ic_notebook.jupyter.cells import NEXT
 from ic_notebook.login import LoginState
 from ic_notebook.oauth.secret import Secret
@@ -29,7 +29,7 @@ from ic_notebook.sign_in import Attempt, SignIn
 _TICK = 0.2
 _BOX = "Address of the last page, or just Enter: "
 _PRESS_ENTER = "Press Enter in the box below to go on."
-_STOPPED = "Not connected: the wait was stopped. To sign in, run this cell again."
+_STOPPED = "The wait was stopped, and nobody is signed in. To sign in, run this cell again."
 _HOW = (
     "Sign in and approve in the tab that opens. If its last page does not load, copy the address of that "
     "page into the box below and press Enter. An error page instead? Interrupt, and run "
@@ -42,6 +42,7 @@ def wait_with_link(sign_in: SignIn, attempt: Attempt, *, timeout: float) -> Sess
 
     Raises:
         SignInTimeout: nobody approved within `timeout` seconds.
+        SignInCancelled: the kernel was interrupted.
         SignInError: the attempt ended otherwise.
     """
     deadline = time.monotonic() + timeout
@@ -87,6 +88,9 @@ def _asked(
                 _check(sign_in, deadline, timeout)
         session = attempt.result()
         last = _connected(session)
+    except KeyboardInterrupt:
+        # Its frames are those of the box, which tell nobody anything.
+        raise SignInCancelled(_STOPPED) from None
     except ICNotebookError as error:
         last = f"Not connected. {error}"
         raise

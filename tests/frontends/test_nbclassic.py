@@ -92,7 +92,9 @@ def test_one_click_and_an_approval_connect_every_cell(notebook, tmp_path):
     assert not classic.errors
 
 
-def test_a_pasted_answer_connects_and_the_saved_notebook_holds_neither_it_nor_the_link(notebook, tmp_path):
+def test_a_pasted_answer_connects_and_the_saved_notebook_holds_neither_it_nor_the_link(
+    notebook, sandbox, tmp_path
+):
     classic = notebook(LOAD, "%ic_connect --paste", CREDITS)
     classic.run(0)
     classic.start(1)
@@ -100,7 +102,7 @@ def test_a_pasted_answer_connects_and_the_saved_notebook_holds_neither_it_nor_th
     link = classic.output(1).get_by_role("link", name="Connect to influencers.club")
     state = parse_qs(urlsplit(link.get_attribute("href")).query)["state"][0]
     photograph(classic.page, tmp_path, "link")
-    address = address_after_approving(link)
+    address = address_after_approving(link, sandbox)
     classic.output(1).locator("input").fill(address)
     classic.output(1).locator("input").press("Enter")
     assert "627.13" in classic.wait(2)
