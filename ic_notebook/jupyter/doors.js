@@ -1,8 +1,11 @@
-const TRY_WITHIN = { loopback: 250, extension: 350, "server-proxy": 200 };
+const TRY_WITHIN = { loopback: 250, extension: 350, "server-proxy": 200, hosted: 500 };
 const STILL_WITHIN = 5000;
 const OVER_HTTP = ["opened", "cancel", "register", "paste"];
 
-const isLoopback = (host) => host === "localhost" || host === "[::1]" || /^127\./.test(host);
+// A VS Code window is on the person's own computer, and asks nobody for leave.
+const isLocal = () => isLoopback(location.hostname) || location.protocol === "vscode-webview:";
+
+const isLoopback = (host) => host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 
 /** Where the Jupyter server of this page is: its base URL, or null where the page is of something else. */
 function jupyterBase() {
@@ -45,7 +48,7 @@ class Doors {
     const ways = [];
     const { port } = this.door;
     // From any other page a browser would ask the person for leave to reach this computer.
-    if (isLoopback(location.hostname)) ways.push({ name: "loopback", url: `http://127.0.0.1:${port}/door` });
+    if (isLocal()) ways.push({ name: "loopback", url: `http://127.0.0.1:${port}/door` });
     if (this.base) {
       ways.push({ name: "extension", url: `${this.base}ic-notebook/door` });
       ways.push({ name: "server-proxy", url: `${this.base}proxy/${port}/door` });
@@ -63,7 +66,20 @@ class Doors {
       if (found.ok || found.relays) break;
       if (found.why === "no answer in time") this.awaitLate(door, way, asking, tried);
     }
-    this.report(door, tried);
+    const hosted = tried.some(({ ok }) => ok) ? null : await this.hosted(door);
+    if (door !== this.door) return;
+    if (hosted) tried.push({ name: "hosted", ok: true });
+    this.report(door, tried, hosted);
+  }
+
+  /** A hosted notebook's proxy of one port (Google Colab's), which a page cannot prove: a click has to. */
+  async hosted({ port }) {
+    try {
+      const url = await Promise.race([google.colab.kernel.proxyPort(port, { cache: false }), wait(TRY_WITHIN.hosted)]);
+      return url ? new URL(url).origin : null;
+    } catch {
+      return null; // not such a place
+    }
   }
 
   entries({ name }, { ok, relays, why }) {
@@ -79,8 +95,8 @@ class Doors {
   }
 
   /** To the kernel by both ways: one of them may be shut. */
-  report(door, tried) {
-    const findings = { type: "routes", tried, origin: location.origin, base_url: this.base };
+  report(door, tried, hosted = null) {
+    const findings = { type: "routes", tried, origin: location.origin, base_url: this.base, hosted };
     if (this.way) this.ask(this.way, findings, STILL_WITHIN);
     try {
       this.model.send(findings);

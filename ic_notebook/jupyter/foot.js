@@ -42,10 +42,10 @@ class Foot {
     ];
   }
 
-  hostNote({ state, host, url, remember }) {
-    if (remember?.problem) return []; // there is a note already
+  hostNote({ state, host, way, url }) {
     const opens = ["looking", "idle", "preparing"].includes(state) || isWebAddress(url);
-    return opens && host ? [make("span", { class: "ic-end" }, `Opens ${host} in a new tab`)] : [];
+    const words = way ? `Opens ${host} in a new tab and comes back ${way}` : `Opens ${host} in a new tab`;
+    return opens && host ? [make("span", { class: "ic-end" }, words)] : [];
   }
 
   tabNote({ url }) {
@@ -54,7 +54,16 @@ class Foot {
     return make("span", {}, "No tab? ", this.controls.link("Open it again", url, "ic-link", "again"), " or ", copy);
   }
 
-  errorNote({ busy }) {
+  errorNote({ busy, direct_url }) {
+    if (isWebAddress(direct_url)) {
+      // A proxy that lets no page through: the approval still can be had, and its last address be pasted.
+      const direct = this.controls.link("Go to the approval page itself", direct_url, "ic-link", "direct");
+      direct.addEventListener("click", () => {
+        this.controls.opened.add("paste");
+        this.draw("field");
+      });
+      return make("span", {}, "An error there? ", direct);
+    }
     const register = () => {
       this.send({ type: "register" });
       this.change({ busy: "Registering this program again…" });

@@ -10,7 +10,7 @@ from ic_notebook.errors import ICNotebookError, ServiceUnavailable, SignInDeclin
 from ic_notebook.jupyter.cells import CELLS, NEXT
 from ic_notebook.login import Login, LoginState
 from ic_notebook.oauth.metadata import SERVICE, service_metadata
-from ic_notebook.redirect.routes import EXTENSION, LOOPBACK, PAGE
+from ic_notebook.redirect.routes import EXTENSION, HOSTED, LOOPBACK, PAGE, SERVER_PROXY
 from ic_notebook.sessions.apps import ConnectedApps, day
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
@@ -22,6 +22,14 @@ View = dict[str, Any]
 
 PRODUCT = "influencers.club"
 INVITATION = "Sign in once. Every cell of this notebook can then call the API."
+WAYS = {
+    LOOPBACK: "straight to this computer",
+    EXTENSION: "through this Jupyter server",
+    PAGE: "through this page",
+    SERVER_PROXY: "through this server's proxy",
+    HOSTED: "through this notebook host's proxy",
+}
+BY_PASTE = "by an address that you paste here"
 RESTART = (
     "For one click without pasting: restart your Jupyter server once "
     "(ic_notebook was installed while it ran)."
@@ -85,7 +93,7 @@ def _not_connected(sign_in: SignIn, notice: str | None) -> View:
     else:
         view = _no_session(sign_in)
     host = service_metadata(sign_in.options.base_url).sign_in_host
-    return view | {"url": sign_in.url, "host": host, "remember": _remember(sign_in)}
+    return view | {"url": sign_in.url, "host": host, "way": _way(sign_in), "remember": _remember(sign_in)}
 
 
 def _no_session(sign_in: SignIn) -> View:
@@ -152,11 +160,20 @@ def _waiting(sign_in: SignIn) -> View:
         "url": sign_in.url,
         "problem": login.problem if login else None,
         "remark": (login.notice if login else None) or (_how_to_click_once(sign_in) if paste_only else None),
+        "direct_url": login.request.url if login and login.request and login.route.start else None,
         "paste_hint": _last_address(login),
         "paste_only": paste_only,
         "blocked": sign_in.unheard,
         "remember": _remember(sign_in),
     }
+
+
+def _way(sign_in: SignIn) -> str | None:
+    """By which way the browser comes back, once a link is ready; None where nobody has looked for one."""
+    login = sign_in.login
+    if sign_in.phase is not LoginState.READY or login is None or sign_in.findings is None:
+        return None
+    return WAYS[login.route.name] if login.route.proven else BY_PASTE
 
 
 def _last_address(login: Login | None) -> str:
@@ -180,9 +197,10 @@ def _connected(sign_in: SignIn, session: Session) -> View:
     left = [] if sign_in.credits is None else [f"{sign_in.credits:,.2f}".rstrip("0").rstrip(".") + " credits"]
     status = session.status
     since = [f"since {status.since.astimezone():%H:%M}"] if status.since else []
+    registered = [f"as {status.registered_as}"] if status.registered_as else []
     title = "Connected with IC_ACCESS_TOKEN" if session.is_from_environment else "Connected"
     in_memory = session.store is None and not session.is_from_environment
-    return _picture("connected", title, " · ".join([*left, status.kept or "", *since])) | {
+    return _picture("connected", title, " · ".join([*left, status.kept or "", *since, *registered])) | {
         "can_disconnect": not session.is_from_environment,
         "remark": sign_in.keeping.failure if in_memory else None,
         "next": NEXT,

@@ -74,7 +74,7 @@ END_SESSION = """async () => {
 # -- the browser
 
 
-def launch(playwright: Playwright) -> Browser:
+def launch(playwright: Playwright, *flags: str) -> Browser:
     """The system's Chromium or Chrome, else Playwright's own; none: skipped, under ``CI`` failed."""
     system = next(filter(None, map(shutil.which, SYSTEM_BROWSERS)), None)
     if not system and not Path(playwright.chromium.executable_path).exists():
@@ -82,7 +82,7 @@ def launch(playwright: Playwright) -> Browser:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    return playwright.chromium.launch(executable_path=system, args=CHROMIUM_FLAGS)
+    return playwright.chromium.launch(executable_path=system, args=[*CHROMIUM_FLAGS, *flags])
 
 
 @pytest.fixture(scope="session")

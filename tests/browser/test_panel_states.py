@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, expect
 
 from ic_notebook.jupyter.cells import CELLS, NEXT
 from ic_notebook.jupyter.panel import ConnectPanel
-from ic_notebook.jupyter.view import BLOCKED_WAITING, INVITATION, NO_KEYRING
+from ic_notebook.jupyter.view import BLOCKED_WAITING, BY_PASTE, INVITATION, NO_KEYRING, RESTART, WAYS
 
 pytestmark = pytest.mark.browser
 
@@ -107,12 +107,15 @@ LIMIT = "The account's limit of 300 calls a minute is reached. Going on in 12 s.
 CONNECTED = {
     "state": "connected",
     "title": "Connected",
-    "text": "627.13 credits · this kernel only · since 10:42",
+    "text": "627.13 credits · this kernel only · since 10:42 · as ic_notebook on laptop",
     "can_disconnect": True,
     "next": NEXT,
     "cells": SHOWN_CELLS,
 }
-KEPT = {**CONNECTED, "text": "627.13 credits · remembered in GNOME Keyring · since 10:42"}
+KEPT = {
+    **CONNECTED,
+    "text": "627.13 credits · remembered in GNOME Keyring · since 10:42 · as ic_notebook on laptop",
+}
 NOT_KEPT = {
     **CONNECTED,
     "remark": "Your keyring (GNOME Keyring) is locked. Unlock it and try again, or go on with "
@@ -157,6 +160,8 @@ NOT_CONNECTED = [
     ("idle", IDLE, ()),
     ("preparing", PREPARING, ()),
     ("ready", READY, ()),
+    ("ready-by-jupyter", {**READY, "way": WAYS["extension"]}, ()),
+    ("ready-by-paste", {**READY, "way": BY_PASTE}, ()),
     ("ready-remember", {**READY, "remember": REMEMBERED}, ()),
     ("ready-no-keyring", NO_KEYRING_HERE, ()),
     ("looking", LOOKING, ()),
@@ -173,6 +178,8 @@ UNDER_WAY = [
     ("waiting-problem", {**WAITING, "problem": PROBLEM}, ()),
     ("waiting-blocked", BLOCKED, ()),
     ("waiting-paste-only", {**WAITING, "paste_only": True}, ()),
+    ("waiting-paste-restart", {**WAITING, "paste_only": True, "remark": RESTART}, ()),
+    ("waiting-hosted", {**WAITING, "direct_url": URL}, ()),
     ("finishing", FINISHING, ()),
     ("finishing-slow", FINISHING_SLOW, ()),
     ("connected-limit", {**KEPT, "notice": LIMIT}, ()),

@@ -23,12 +23,22 @@ from ic_notebook.errors import (
 from ic_notebook.jupyter import panel as panel_module
 from ic_notebook.jupyter.cells import CELLS, NEXT, find_cell
 from ic_notebook.jupyter.panel import ConnectPanel
-from ic_notebook.jupyter.view import INVITATION, NO_KEYRING, apps_view, view_of
+from ic_notebook.jupyter.view import (
+    BY_PASTE,
+    INSTALL_BESIDE,
+    INVITATION,
+    NO_KEYRING,
+    RESTART,
+    WAYS,
+    apps_view,
+    view_of,
+)
 from ic_notebook.login import LoginState
 from ic_notebook.notices import notices
 from ic_notebook.oauth.connected_apps import ConnectedApp
 from ic_notebook.oauth.metadata import SERVICE
-from ic_notebook.redirect.routes import loopback
+from ic_notebook.redirect.doors import Door
+from ic_notebook.redirect.routes import ORDER, Findings, loopback
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.status import SessionState, Status
 from ic_notebook.sessions.token_source import CUT_SHORT, ENDED
@@ -67,7 +77,9 @@ def sign_in(phase: LoginState | None = None, **parts: Any) -> Any:
     """A SignIn as it stands in the middle of something."""
     login = None
     if phase:
-        login = SimpleNamespace(problem=None, notice=None, one_click=True, port=None, route=loopback())
+        login = SimpleNamespace(
+            problem=None, notice=None, one_click=True, port=None, route=loopback(), request=None
+        )
     given: dict[str, Any] = {
         "session": None,
         "phase": phase,
@@ -241,11 +253,12 @@ def test_a_notice_of_the_registration_is_shown_before_the_invitation():
         (1000.0, "1,000 credits · "),
     ],
 )
-def test_connected_tells_credits_where_the_token_is_and_since_when(credits_left, words):
+def test_connected_tells_credits_where_the_token_is_since_when_and_as_what(credits_left, words):
     shown = view(sign_in(session=session(), credits=credits_left))
     assert shown["state"] == "connected"
     assert shown["title"] == "Connected"
-    assert shown["text"] == f"{words}this kernel only · since {NOON.astimezone():%H:%M}"
+    since = f"since {NOON.astimezone():%H:%M}"
+    assert shown["text"] == f"{words}this kernel only · {since} · as ic_notebook on laptop"
     assert shown["next"] == NEXT
     assert shown["can_disconnect"] is True
     assert [cell["name"] for cell in shown["cells"]] == [cell.name for cell in CELLS]
@@ -508,3 +521,68 @@ def test_a_variable_that_cannot_be_used_is_said_as_long_as_it_is_so():
     problem = ConfigurationError("IC_ACCESS_TOKEN holds something that is not a token.")
     assert view(sign_in(misconfigured=problem))["text"] == str(problem)
     assert view(sign_in())["state"] == "idle"
+
+
+def found(*reached: str, why: str = "not there") -> Findings:
+    return Findings.of({"tried": [{"name": name, "ok": name in reached, "why": why} for name in ORDER]})
+
+
+def by(name: str, **parts: Any) -> Any:
+    """A login whose link comes back by this route, proven."""
+    route = SimpleNamespace(name=name, proven=True, start=None, redirect_uris=("https://hub.example/cb",))
+    given = {
+        "problem": None,
+        "notice": None,
+        "one_click": True,
+        "port": 1001,
+        "route": route,
+        "request": None,
+    }
+    return SimpleNamespace(**(given | {"door": Door()} | parts))
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_link_says_by_which_way_the_browser_comes_back(name):
+    face = sign_in(LoginState.READY, login=by(name), findings=found(name))
+    assert view(face)["way"] == WAYS[name]
+
+
+def test_a_link_that_takes_a_paste_says_so_once_the_ways_were_tried():
+    face = sign_in(LoginState.READY)
+    assert view(face)["way"] is None
+    face.findings = found()
+    assert view(face)["way"] == BY_PASTE
+
+
+@pytest.mark.parametrize(("shared", "hint"), [(True, RESTART), (False, INSTALL_BESIDE)])
+def test_where_the_extension_is_not_there_a_person_is_told_what_to_do_for_one_click(
+    monkeypatch, shared, hint
+):
+    monkeypatch.setattr("ic_notebook.environment.shares_jupyter", lambda: shared)
+    face = sign_in(LoginState.WAITING, findings=found())
+    face.login.one_click = False
+    assert view(face)["remark"] == hint
+    face.findings = found(why="refused")
+    assert view(face)["remark"] is None
+
+
+def test_the_page_is_told_of_the_door_in_every_state_of_an_attempt_and_of_the_state_for_a_hand_over_alone():
+    login = by("extension", request=SimpleNamespace(state="the state", url=URL))
+    for phase in (LoginState.PREPARING, LoginState.READY, LoginState.WAITING, LoginState.FINISHING):
+        door = view(sign_in(phase, login=login, findings=found("extension")))["door"]
+        assert (door["key"], door["answer"], door["port"]) == (login.door.key, login.door.answer, 1001)
+        assert door["state"] is None
+    handed = by("page", request=login.request)
+    assert (
+        view(sign_in(LoginState.READY, login=handed, findings=found("page")))["door"]["state"] == "the state"
+    )
+    assert view(sign_in())["door"] is None
+
+
+def test_a_hosted_proxy_leaves_a_way_around_it():
+    route = SimpleNamespace(
+        name="hosted", proven=True, start="https://p.example", redirect_uris=("https://p.example/cb",)
+    )
+    login = by("hosted", route=route, request=SimpleNamespace(state="s", url=URL))
+    assert view(sign_in(LoginState.WAITING, login=login))["direct_url"] == URL
+    assert view(sign_in(LoginState.WAITING))["direct_url"] is None
