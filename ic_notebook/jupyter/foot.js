@@ -44,7 +44,7 @@ class Foot {
 
   hostNote({ state, host, way, url }) {
     const opens = ["looking", "idle", "preparing"].includes(state) || isWebAddress(url);
-    const words = way ? `Opens ${host} in a new tab and comes back ${way}` : `Opens ${host} in a new tab`;
+    const words = way ? `Opens ${host} in a new tab and ${way}` : `Opens ${host} in a new tab`;
     return opens && host ? [make("span", { class: "ic-end" }, words)] : [];
   }
 

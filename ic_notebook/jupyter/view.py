@@ -23,13 +23,12 @@ View = dict[str, Any]
 PRODUCT = "influencers.club"
 INVITATION = "Sign in once. Every cell of this notebook can then call the API."
 WAYS = {
-    LOOPBACK: "straight to this computer",
-    EXTENSION: "through this Jupyter server",
-    PAGE: "through this page",
-    SERVER_PROXY: "through this server's proxy",
-    HOSTED: "through this notebook host's proxy",
+    EXTENSION: "comes back through this Jupyter server",
+    PAGE: "comes back through this page",
+    SERVER_PROXY: "comes back through this server's proxy",
+    HOSTED: "comes back through this notebook host's proxy",
 }
-BY_PASTE = "by an address that you paste here"
+BY_PASTE = "ends with an address to paste here"
 RESTART = (
     "For one click without pasting: restart your Jupyter server once "
     "(ic_notebook was installed while it ran)."
@@ -169,11 +168,11 @@ def _waiting(sign_in: SignIn) -> View:
 
 
 def _way(sign_in: SignIn) -> str | None:
-    """By which way the browser comes back, once a link is ready; None where nobody has looked for one."""
+    """By which way the browser comes back, once a link is ready; None where it comes straight, as most do."""
     login = sign_in.login
     if sign_in.phase is not LoginState.READY or login is None or sign_in.findings is None:
         return None
-    return WAYS[login.route.name] if login.route.proven else BY_PASTE
+    return WAYS.get(login.route.name) if login.route.proven else BY_PASTE
 
 
 def _last_address(login: Login | None) -> str:
