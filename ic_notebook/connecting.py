@@ -54,6 +54,7 @@ VOILA = (
 )
 _END_WITHIN = 1.0
 _TICK = 0.1
+_TELL_EVERY = 1.0
 
 
 def connect(
@@ -483,12 +484,16 @@ async def _approved(
 ) -> Session:
     """The session; wakes up often, since an interrupt of a kernel is heard only then."""
     deadline = time.monotonic() + timeout
-    pump = _pump()
+    pump, told_at = _pump(), 0.0
     while not approval.done():
         if face.gave_up(deadline):
             raise SignInTimeout(f"Nobody approved within {timeout:g} s. Connect again.")
         if pump is not None:
             await pump.hear()
+        elif time.monotonic() > told_at + _TELL_EVERY:
+            # Not every kernel hears the page's hello while a cell awaits.
+            face.block(blocked=False)
+            told_at = time.monotonic()
         if open_url is not None and face.url is not None:
             require_a_way_back(face)
             open_url(face.url)
