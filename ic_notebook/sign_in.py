@@ -331,7 +331,8 @@ class SignIn:
         self._tell()
         # What failed before a link was there waits for a person; anything later gets a new link at once.
         failed_late = login is not None and login.request is not None and login.state is LoginState.FAILED
-        if failed_late and isinstance(error, ICNotebookError):
+        # Cancelled by nobody but the end of the process: nothing begins any more.
+        if failed_late and isinstance(error, ICNotebookError) and not attempt.cancelled():
             self._keep_ready()
 
     def _keep_ready(self) -> None:

@@ -25,9 +25,8 @@ class Doors {
   door = null;
   way = null;
 
-  constructor(model, onAnswer) {
+  constructor(model) {
     this.model = model;
-    this.onAnswer = onAnswer;
     this.base = jupyterBase();
   }
 
@@ -145,23 +144,41 @@ class Doors {
     return this.way !== null && OVER_HTTP.includes(type);
   }
 
+  /** Whether what was proven works no more: the kernel has ended. */
+  async lost() {
+    return this.way !== null && !(await this.ask(this.way, { type: "probe" }, STILL_WITHIN)).ok;
+  }
+
   /** Says something past a busy kernel. False where it was not heard. */
   async say(message) {
     return Boolean((await this.ask(this.way, message, STILL_WITHIN)).ok);
   }
 
-  /** The last page, where it is on this origin and the kernel is not within its server's reach. */
+  /** To the last page, which is on this origin, where its server has not found the kernel. */
   listenFor(state) {
     if (this.state === (state ?? null)) return;
     this.state = state ?? null;
     this.channel?.close();
     this.channel = state ? new BroadcastChannel(`ic-notebook ${state}`) : null;
     if (!this.channel) return;
-    this.channel.onmessage = ({ data }) => {
-      if (typeof data?.query !== "string") return;
-      this.onAnswer(data.query);
-      this.channel.postMessage({ taken: true });
+    const { channel } = this;
+    channel.onmessage = async ({ data }) => {
+      if (typeof data?.query === "string" && (await this.handOver(data.query))) channel.postMessage({ taken: true });
     };
+    channel.postMessage({ listening: true }); // a last page that was there before this panel says it again
+  }
+
+  /** False where there is no kernel to hand it to. */
+  async handOver(query) {
+    const message = { type: "answer" };
+    if (this.way && (await this.say({ ...message, text: query }))) return true;
+    try {
+      // Beside the message, not in it: a kernel's log at DEBUG prints what is in it.
+      this.model.send(message, undefined, [new TextEncoder().encode(query).buffer]);
+      return true;
+    } catch {
+      return false;
+    }
   }
 }
 

@@ -102,9 +102,18 @@ class Panel {
   }
 
   hello() {
+    this.send({ type: "hello" });
+    this.expectAnswer();
+  }
+
+  expectAnswer() {
     clearTimeout(this.silence);
     this.silence = setTimeout(() => this.show(DEAD), ANSWER_WITHIN);
-    this.send({ type: "hello" });
+  }
+
+  /** A person comes back from the other tab: a kernel that has ended meanwhile has told nobody. */
+  async lookAround() {
+    if (this.view.state === "waiting" && (await this.doors.lost()) && this.view.state === "waiting") this.hello();
   }
 
   leave() {
@@ -195,11 +204,13 @@ class Panel {
   connectSoon() {
     this.near();
     this.change(PREPARING);
+    this.expectAnswer();
   }
 
   retry() {
     this.send({ type: "retry" });
     this.change({ ...PREPARING, action: "Connect" });
+    this.expectAnswer();
   }
 
   loadApps() {
@@ -237,10 +248,7 @@ export default () => {
 
   return {
     initialize({ model }) {
-      doors = new Doors(model, (query) => {
-        const [panel] = panels;
-        panel?.send({ type: "paste" }, query);
-      });
+      doors = new Doors(model);
       model.on("msg:custom", (content) => {
         if (content?.type !== "view") return;
         doors.show(content.view.door);
@@ -254,11 +262,14 @@ export default () => {
     },
     render({ model, el }) {
       const panel = new Panel(model, doors, publish);
+      const back = () => panel.lookAround();
+      window.addEventListener("focus", back);
       panels.add(panel);
       el.append(panel.root);
       panel.hello();
       if (latest) panel.show(latest);
       return () => {
+        window.removeEventListener("focus", back);
         panels.delete(panel);
         panel.leave();
         panel.root.remove();

@@ -6,6 +6,7 @@ know, and holds a port, no secret. Written by the kernel, read by the server, wh
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -34,6 +35,7 @@ class Rendezvous:
         self._folder = folder
         self._port = port
         self._written: list[Path] = []
+        self._process = os.getpid()
 
     def announce(self, key: str) -> None:
         """Let whoever knows `key` find the listener.
@@ -52,11 +54,15 @@ class Rendezvous:
         except BaseException:
             _remove(part)
             raise
+        if not self._written:
+            # A kernel that ends in the middle of it leaves none behind.
+            atexit.register(self.withdraw)
         self._written.append(path)
 
     def withdraw(self) -> None:
-        """Take the files away."""
-        while self._written:
+        """Take the files away; in a forked child they are the parent's, and stay."""
+        atexit.unregister(self.withdraw)
+        while self._written and self._process == os.getpid():
             _remove(self._written.pop())
 
     def _sweep(self) -> None:

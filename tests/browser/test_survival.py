@@ -79,7 +79,7 @@ def test_a_second_tab_of_the_notebook_shows_the_same(notebook, lab):
     second = notebook.page.context.new_page()
     second.goto(notebook.page.url.partition("?")[0])
     panel = second.locator(".ic-notebook")
-    expect(panel.get_by_role("link", name="Connect", exact=True)).to_be_visible()
+    expect(panel.get_by_role("link", name="Connect", exact=True)).to_be_visible(timeout=30_000)
     with tab(notebook, notebook.panel(0)) as page:
         expect(panel).to_contain_text("Approve in the other tab")
         approve(page)

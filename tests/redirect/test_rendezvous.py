@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -126,3 +127,23 @@ def test_what_a_killed_kernel_left_behind_is_swept_away(tmp_path):
     assert find(tmp_path, KEY) == 23417
     assert not left.exists()
     assert other.exists()
+
+
+ENDS = """
+import os, sys
+from pathlib import Path
+from ic_notebook.redirect.rendezvous import Rendezvous
+rendezvous = Rendezvous(Path(sys.argv[1]), 21873)
+rendezvous.announce("state")
+if hasattr(os, "fork") and not os.fork():
+    sys.exit(0)
+if hasattr(os, "fork"):
+    os.wait()
+assert len(os.listdir(sys.argv[1])) == 1
+"""
+
+
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_process_that_ends_takes_its_file_away_and_its_child_does_not(tmp_path):
+    subprocess.run([sys.executable, "-c", ENDS, str(tmp_path)], check=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []
