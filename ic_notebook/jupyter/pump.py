@@ -112,7 +112,7 @@ class Pump:
     async def _out_of_turn(self, dispatch: Callable[..., Awaitable[None]], arguments: Any) -> None:
         kernel = self._kernel
         # What the kernel keeps of the message under way: where the cell's output belongs, and what an
-        # interrupt between two cells does, which otherwise would end the kernel.
+        # interrupt is to do once the cell has ended.
         parent = kernel.get_parent("shell")
         ident = kernel._parent_ident["shell"]  # noqa: SLF001 - it has no other name
         between_cells = kernel.saved_sigint_handler

@@ -42,8 +42,13 @@ class Lane:
 
     @property
     def live_while_blocked(self) -> bool:
-        """Whether a message arrives while a cell blocks that does not pump: 7.4 sends it to the main shell always."""
+        """Whether a message arrives while a cell blocks that does not pump."""
         return self.subshell is not None and self.generation != "7.4"
+
+    @property
+    def goes_where_it_last_came_from(self) -> bool:
+        """7.4 sends a panel's messages to the shell that was the last to tell the panel something."""
+        return self.subshell is not None and self.generation == "7.4"
 
     @property
     def live_while_connecting(self) -> bool:
