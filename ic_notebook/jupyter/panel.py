@@ -136,7 +136,9 @@ class ConnectPanel(anywidget.AnyWidget):
         kind = str(message.get("type")) if isinstance(message, dict) else ""
         if kind == "paste":
             # What is pasted comes beside the message: a log at DEBUG, the comm's too, prints what is in it.
-            self._sign_in.paste(bytes(buffers[0]).decode("utf-8", "replace") if buffers else "")
+            self._sign_in.paste(_text(buffers))
+        elif kind == "answer" and self._sign_in.login is not None:
+            background().submit(self._sign_in.login.respond, _text(buffers).removeprefix("?"))
         elif kind in self._intents:
             self._intents[kind](message)
 
@@ -200,3 +202,7 @@ class ConnectPanel(anywidget.AnyWidget):
     def _show_apps(self, apps: View) -> None:
         self._apps = apps
         self.tell()
+
+
+def _text(buffers: Any) -> str:
+    return bytes(buffers[0]).decode("utf-8", "replace") if buffers else ""

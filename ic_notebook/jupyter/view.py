@@ -122,7 +122,8 @@ def _door(sign_in: SignIn) -> View | None:
     login = sign_in.login if sign_in.phase is not None else None
     if login is None or login.port is None:
         return None
-    state = str(login.request.state) if login.request is not None and login.route.name == PAGE else None
+    on_our_page = login.request is not None and login.route.name in {PAGE, EXTENSION}
+    state = str(login.request.state) if login.request is not None and on_our_page else None
     return login.door.to_page(login.port) | {"state": state}
 
 

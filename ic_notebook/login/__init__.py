@@ -203,6 +203,8 @@ class Login:
             self.register_again()
         elif kind == "paste" and isinstance(text, str):
             self.paste(text)
+        elif kind == "answer" and isinstance(text, str):
+            self._take(text.removeprefix("?"))
         return self.door.answer
 
     def started(self, word: str) -> str | None:
@@ -255,6 +257,15 @@ class Login:
 
     async def respond(self, query: str) -> Page:
         """Take the query of a redirect; gives the page that says what came of it."""
+        refusal = self._take(query)
+        if refusal is not None:
+            return refusal
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), PAGE_PATIENCE)
+        return last_page(self.state, self._failure)
+
+    def _take(self, query: str) -> Page | None:
+        """Take the query of a redirect as the answer, or give the page that says why it is none."""
         if self.request is None or self._answer.done() or self.state in OVER:
             return pages.OVER
         try:
@@ -265,9 +276,7 @@ class Login:
             self._answer.set_exception(error.with_traceback(None))
         else:
             self._answer.set_result(response)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), PAGE_PATIENCE)
-        return last_page(self.state, self._failure)
+        return None
 
     def _wake(self) -> None:
         if not self._news.done():

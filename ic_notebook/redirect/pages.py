@@ -29,19 +29,29 @@ h1 { font-size: 22px; line-height: 1.3; margin: 0 0 8px; } p { margin: 0; color:
 p.mark { font-size: 13px; margin: 20px 0 0; padding-top: 14px; border-top: 1px solid var(--line); }
 """
 _SCRIPT = 'history.replaceState(null, "", location.pathname);'
-# The panel listens on a channel that is named by the state, which no other page of this origin knows.
+# The panel listens on a channel that is named by the state, which no other page of this origin knows. The
+# address is the browser's own: what reached the server may have been cut by a proxy.
 _HAND_OVER = """
 const main = document.querySelector("main");
-const channel = new BroadcastChannel("ic-notebook " + new URLSearchParams(location.search).get("state"));
-channel.onmessage = ({ data }) => {
-  if (!data || data.taken !== true) return;
-  channel.close();
-  history.replaceState(null, "", location.pathname);
-  main.className = "good";
-  main.querySelector("h1").textContent = document.title = main.dataset.heading;
-  main.querySelector("p").textContent = main.dataset.text;
+const show = ({ tone, heading, text }) => {
+  main.className = tone;
+  main.querySelector("h1").textContent = document.title = heading;
+  main.querySelector("p").textContent = text;
 };
-channel.postMessage({ query: location.search });
+const query = location.search;
+const state = new URLSearchParams(query).get("state");
+if (!state) show(JSON.parse(main.dataset.lost));
+else {
+  const channel = new BroadcastChannel("ic-notebook " + state);
+  channel.onmessage = ({ data }) => {
+    if (data && data.listening === true) channel.postMessage({ query });
+    if (!data || data.taken !== true) return;
+    channel.close();
+    history.replaceState(null, "", location.pathname);
+    show(JSON.parse(main.dataset.taken));
+  };
+  channel.postMessage({ query });
+}
 """
 JSON = "application/json"
 _TONES = ("good", "bad", "warn")
@@ -113,16 +123,15 @@ class Page:
         """
         heading, text = html.escape(self.heading), html.escape(self.text)
         script = _HAND_OVER if hands_over else "" if self.keeps_address else _SCRIPT
-        taken = (
-            f' data-heading="{html.escape(HANDED_OVER.heading)}" data-text="{html.escape(HANDED_OVER.text)}"'
-            if hands_over
-            else ""
+        others = {"taken": HANDED_OVER, "lost": LOST} if hands_over else {}
+        data = "".join(
+            f' data-{name}="{html.escape(page.to_json().decode())}"' for name, page in others.items()
         )
         return (
             '<!doctype html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{heading}</title><style>{_STYLE}</style>"
-            f'<main class="{self.tone}"{taken}><h1>{heading}</h1><p>{text}</p>'
+            f'<main class="{self.tone}"{data}><h1>{heading}</h1><p>{text}</p>'
             '<p class="mark">The influencers.club sign-in of a notebook</p></main>'
             f"{f'<script>{script}</script>' if script else ''}</html>"
         ).encode()
@@ -173,6 +182,13 @@ NOBODY_WAITS = Page(
     text="Your notebook does not hear this page. Copy its address from the address bar and paste it into the "
     "panel, under “Paste its address”. Where the panel does not wait any more, connect again there.",
     keeps_address=True,
+)
+LOST = Page(
+    status=200,
+    tone="warn",
+    heading="This page came without an answer",
+    text="Go back to your notebook and connect again there. If it ends here once more, a proxy between this "
+    "browser and Jupyter cuts off what follows the “?” of an address: tell whoever looks after it.",
 )
 NOT_LOGGED_IN = Page(
     status=403,
