@@ -568,15 +568,15 @@ def test_where_the_extension_is_not_there_a_person_is_told_what_to_do_for_one_cl
 
 
 def test_the_page_is_told_of_the_door_in_every_state_of_an_attempt_and_of_the_state_for_a_hand_over_alone():
-    login = by("extension", request=SimpleNamespace(state="the state", url=URL))
+    login = by("loopback", request=SimpleNamespace(state="the state", url=URL))
     for phase in (LoginState.PREPARING, LoginState.READY, LoginState.WAITING, LoginState.FINISHING):
-        door = view(sign_in(phase, login=login, findings=found("extension")))["door"]
+        door = view(sign_in(phase, login=login, findings=found("loopback")))["door"]
         assert (door["key"], door["answer"], door["port"]) == (login.door.key, login.door.answer, 1001)
         assert door["state"] is None
-    handed = by("page", request=login.request)
-    assert (
-        view(sign_in(LoginState.READY, login=handed, findings=found("page")))["door"]["state"] == "the state"
-    )
+    for way in ("page", "extension"):
+        handed = by(way, request=login.request)
+        shown = view(sign_in(LoginState.READY, login=handed, findings=found(way)))
+        assert shown["door"]["state"] == "the state"
     assert view(sign_in())["door"] is None
 
 
