@@ -83,7 +83,7 @@ def _asked(
     try:
         problem = None
         while not attempt.done():
-            problem = _answered(sign_in, attempt, _typed(f"{problem} {_BOX}" if problem else _BOX), changed)
+            problem = _answered(sign_in, attempt, _typed(f"{problem}\n{_BOX}" if problem else _BOX), changed)
             if not attempt.done():
                 _check(sign_in, deadline, timeout)
         session = attempt.result()

@@ -18,7 +18,11 @@ pytestmark = [
     pytest.mark.skipif(not LONG, reason="one of the long tests: make test-long"),
 ]
 
-READY = "() => window.Jupyter?.notebook?.kernel?.is_connected() && Jupyter.notebook._fully_loaded"
+# A widget that is displayed before the page knows of widgets is not drawn.
+READY = """() => {
+  const kernel = window.Jupyter?.notebook?.kernel;
+  return kernel?.is_connected() && kernel.info_reply.status === 'ok' && 'jupyter.widget' in kernel.comm_manager.targets;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +42,12 @@ def server(tmp_path_factory, sandbox):
 class Classic:
     """A notebook in the classic page."""
 
-    def __init__(self, page, server, *cells: str) -> None:
-        self.page, self.path = page, server.root / "given.ipynb"
+    def __init__(self, page, server, name: str, *cells: str) -> None:
+        self.page, self.path = page, server.root / f"{name}.ipynb"
         write_notebook(self.path, *cells)
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.goto(f"{server.url}notebooks/given.ipynb")
+        page.goto(f"{server.url}nbclassic/notebooks/{name}.ipynb")
         page.wait_for_function(READY, timeout=40_000)
 
     def start(self, index: int) -> None:
@@ -68,12 +72,12 @@ class Classic:
 
 
 @pytest.fixture
-def notebook(browser, server):
+def notebook(browser, server, request):
     contexts = []
 
     def open_notebook(*cells: str) -> Classic:
         contexts.append(browser.new_context(viewport={"width": 1100, "height": 700}))
-        return Classic(contexts[-1].new_page(), server, *cells)
+        return Classic(contexts[-1].new_page(), server, request.node.name, *cells)
 
     yield open_notebook
     for context in contexts:
