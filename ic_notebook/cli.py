@@ -102,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_which(token)
     token.add_argument("--show", action="store_true", help="print it even to a terminal")
 
+    from ic_notebook.scan.options import add_arguments
+
+    scan_ = _add(commands, "scan", _scan, "find credentials in notebooks and scripts, and take them out")
+    add_arguments(scan_)
+
     _add_sandbox(commands)
     demo = _add(commands, "demo", _demo, "try it all: a sandbox server and JupyterLab on this computer")
     demo.add_argument(
@@ -250,6 +255,12 @@ def _token(arguments: argparse.Namespace) -> int:
         return FAILED
     print(_session(arguments).access_token())
     return DONE
+
+
+def _scan(arguments: argparse.Namespace) -> int:
+    from ic_notebook.scan.command import run
+
+    return run(arguments)
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:
