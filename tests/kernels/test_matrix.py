@@ -233,5 +233,6 @@ def test_cancel(lane, way):
     assert time.monotonic() - asked_at < 2
     assert ran[0].reply["ename"] == "SignInCancelled"
     assert aborted(ran[1:])
+    page.shows("ready", text=lambda text: "waits" not in text)
     assert lane.kernel.run(STATUS).printed == "False\n"
     lane.tell("2 aborted")

@@ -552,6 +552,17 @@ def test_somebody_who_waits_has_their_time_whatever_a_link_had_before(
         assert isinstance(attempt.exception(LONG), SignInCancelled)
 
 
+def test_faces_hear_that_nobody_waits_any_more(face, eventually):
+    told = []
+    with face.awaited(timeout=LONG) as attempt:
+        face.cancel()
+        assert isinstance(attempt.exception(LONG), SignInCancelled)
+        eventually(lambda: face.phase is None)
+        face.watch(lambda: told.append(face.waited_for))
+        assert face.waited_for
+    assert told == [False]
+
+
 def test_an_approval_that_is_being_finished_is_no_giving_up(face, monkeypatch):
     monkeypatch.setattr(SignIn, "phase", S.FINISHING)
     assert not face.gave_up(0.0)
