@@ -11,11 +11,20 @@ from pathlib import Path
 
 import pytest
 
+import ic_notebook
+
 ROOT = Path(__file__).parents[2]
+
+
+EXTENSION = "etc/jupyter/jupyter_server_config.d/ic_notebook.json"
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
+    return build(tmp_path_factory)
+
+
+def build(tmp_path_factory) -> Path:
     """Built from a copy, so that nothing is written into the checkout."""
     source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     ignored = shutil.ignore_patterns("__pycache__", ".*", "photographs", "browser")
@@ -51,8 +60,14 @@ def test_the_wheel_holds_every_module_the_widgets_files_and_py_typed(wheel):
 def test_the_wheel_holds_nothing_else(wheel):
     others = {name for name in names_in(wheel) if not name.startswith("ic_notebook/")}
     assert {name.split("/")[0].partition("-")[0] for name in others} == {"ic_notebook"}
-    assert all(".dist-info/" in name for name in others)
+    assert [name for name in others if ".dist-info/" not in name] == [
+        f"ic_notebook-{ic_notebook.__version__}.data/data/{EXTENSION}"
+    ]
     assert not any(name.endswith((".ipynb", ".pyc", ".png")) or "test" in name for name in names_in(wheel))
+
+
+def test_two_builds_are_the_same_to_the_byte(wheel, tmp_path_factory):
+    assert build(tmp_path_factory).read_bytes() == wheel.read_bytes()
 
 
 def test_the_wheel_has_the_licence_the_command_and_its_extras(wheel):
