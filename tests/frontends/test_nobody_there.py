@@ -31,7 +31,7 @@ for name, ask in asks.items():
 RUNNERS = {
     "papermill": ("papermill", "--no-progress-bar", "--kernel", "python3", "given.ipynb", "ran.ipynb"),
     "nbconvert": ("nbconvert", "--execute", "--to", "notebook", "--output", "ran.ipynb", "given.ipynb"),
-    "nbclient": ("nbclient", "given.ipynb", "--output", "ran.ipynb"),
+    "jupyter execute": ("jupyter", "execute", "--output", "ran", "given.ipynb"),
 }
 runners = pytest.mark.parametrize("runner", RUNNERS if LONG else ["papermill"])
 
@@ -39,9 +39,8 @@ runners = pytest.mark.parametrize("runner", RUNNERS if LONG else ["papermill"])
 def ran(runner: str, folder: Path, *cells: str, **variables: str) -> tuple[subprocess.CompletedProcess, str]:
     """The run, and what the notebook's cells print."""
     write_notebook(folder / "given.ipynb", *cells)
-    module = {"nbclient": "nbclient.cli"}.get(runner, runner)
     done = subprocess.run(
-        [sys.executable, "-m", module, *RUNNERS[runner][1:]],
+        [sys.executable, "-m", *RUNNERS[runner]],
         cwd=folder,
         env=clean_environment(folder, **variables),
         stdin=subprocess.DEVNULL,
