@@ -361,7 +361,7 @@ class Login:
             raise asyncio.CancelledError
         request = link.registrar.authorization_request(link.client, self._place or 0)
         await self._announce(request.state)
-        if self._listener is not None:
+        if self._listener is not None and link.route.keeps_host:
             self._listener.hosts.add(link.route.host.lower())
         self.notice, self.route = link.registrar.notice, link.route
         self._link, self.request = link, request

@@ -57,6 +57,11 @@ class Route:
         """What the client registers as (OpenID Connect Dynamic Client Registration §2)."""
         return "native" if self.name == LOOPBACK else "web"
 
+    @property
+    def keeps_host(self) -> bool:
+        """Whether a redirect reaches the listener with the `Host` that the browser asked for."""
+        return self.name in {SERVER_PROXY, HOSTED}
+
     def redirect_uri(self, registered: Sequence[str], place: int) -> str:
         """That of the registered redirect URIs by which the port at this place of the pool is reached."""
         return registered[place if len(registered) > 1 else 0]

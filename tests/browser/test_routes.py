@@ -89,3 +89,25 @@ def test_it_comes_while_a_cell_blocks_the_kernel(notebook, lab):
     expect(notebook.prompt(1)).to_have_text("[*]:")
     says(panel, "Connected")
     assert "rested" in notebook.wait(1)
+
+
+@pytest.fixture(scope="module")
+def proxying(start_jupyterlab, sandbox):
+    """JupyterLab without our extension, with jupyter-server-proxy."""
+    extensions = {"ic_notebook": False, "jupyter_server_proxy": True}
+    return start_jupyterlab(
+        {"IC_BASE_URL": sandbox.url}, f"--ServerApp.jpserver_extensions={extensions}", base_url=BASE
+    )
+
+
+def test_without_our_extension_it_comes_through_jupyter_server_proxy(notebook, proxying):
+    no_loopback(notebook)
+    notebook.open(LOAD, "%ic_status", server=proxying).run(0)
+    panel = notebook.panel(0)
+    assert re.fullmatch(rf"{proxying.url}proxy/\d+/callback", redirect_uri(panel))
+    with tab(notebook, panel) as page:
+        approve(page)
+        expect(page.get_by_role("heading")).to_have_text("Connected")
+    says(panel, "Connected")
+    told = "loopback: not reached, extension: not there, server-proxy: works"
+    assert told in notebook.run(1)
