@@ -13,6 +13,7 @@ import re
 import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ic_notebook.scan.finding import PLACEHOLDER
 
@@ -51,17 +52,22 @@ class Form:
 
     Attributes:
         anchors: pieces of it that are there unchanged; none where it has no such piece.
-        pattern: the whole of it.
+        source: the pattern of the whole of it.
         reach: how many bytes around an anchor it takes up at most.
         kept: what may stand between its characters, and stays when they go.
         masks: for base64, what each character becomes when the secret's bits are taken out of it.
     """
 
     anchors: tuple[bytes, ...] = field(repr=False)
-    pattern: re.Pattern[bytes] = field(repr=False)
+    source: bytes = field(repr=False)
     reach: int
     kept: re.Pattern[bytes] = field(repr=False)
     masks: tuple[int, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes]:
+        """The pattern, made when an anchor has been seen: that of a long token takes a second."""
+        return re.compile(self.source)
 
     @property
     def is_base64(self) -> bool:
@@ -116,7 +122,7 @@ def forms_of(secret: str) -> list[Form]:
     between = COLOUR if "<" in secret else _MARKUP
     plain = Form(
         anchors=tuple(run.encode() for run in runs[-1:]),
-        pattern=_pattern([_escaped_first(secret[0]), *map(_escaped, secret[1:])], between),
+        source=_pattern([_escaped_first(secret[0]), *map(_escaped, secret[1:])], between),
         kept=re.compile(between),
         reach=_BYTES_EACH * len(secret) + _ROOM,
     )
@@ -134,7 +140,7 @@ def _base64_form(secret: bytes, before: int) -> Form:
     runs = [run for run in _RUN.findall(sure[:_LINE]) if len(run) >= 8] or _RUN.findall(sure)[:1]
     return Form(
         anchors=_two_of(runs),
-        pattern=_pattern([_any_of(choice) for choice in choices], _MARKUP_OR_BREAK),
+        source=_pattern([_any_of(choice) for choice in choices], _MARKUP_OR_BREAK),
         kept=re.compile(_MARKUP_OR_BREAK),
         reach=_BYTES_EACH * len(choices) + _ROOM,
         masks=tuple(int("".join("1" if bit == "." else "0" for bit in sextet), 2) for sextet in sextets),
@@ -159,9 +165,9 @@ def _two_of(runs: list[str]) -> tuple[bytes, ...]:
     return tuple(piece.encode() for piece in chosen)
 
 
-def _pattern(positions: Sequence[Sequence[bytes]], between: bytes) -> re.Pattern[bytes]:
+def _pattern(positions: Sequence[Sequence[bytes]], between: bytes) -> bytes:
     ones = [forms[0] if len(forms) == 1 else b"(?:" + b"|".join(forms) + b")" for forms in positions]
-    return re.compile((b"(?:" + between + b"){0,12}").join(ones))
+    return (b"(?:" + between + b"){0,12}").join(ones)
 
 
 def _any_of(choice: str) -> list[bytes]:
@@ -177,7 +183,7 @@ def _any_of(choice: str) -> list[bytes]:
 def _escaped_first(char: str) -> list[bytes]:
     """As `_escaped`, but a backslash before it stands for itself, unless this character needs one."""
     forms = _escaped(char)
-    return forms if char in "\"'/\\" else [re.escape(char).encode(), *forms[1:]]
+    return forms if char in "\"'/\\" else [*forms[:-1], re.escape(char).encode()]
 
 
 def _escaped(char: str) -> list[bytes]:
@@ -186,8 +192,8 @@ def _escaped(char: str) -> list[bytes]:
     code = ord(char)
     hexed = f"(?i:{code:02x})".encode()
     named = f"{_ENTITIES[char]}|".encode() if char in _ENTITIES else b""
+    # Plain last: a percent sign or an ampersand is also the beginning of its own escape.
     return [
-        rb"\\{1,63}" if char == "\\" else BACKSLASHES + re.escape(char).encode(),
         rb"%(?:25){0,4}" + hexed,
         rb"\\{1,63}(?:u00|x)" + hexed,
         BACKSLASHES
@@ -196,6 +202,7 @@ def _escaped(char: str) -> list[bytes]:
         + f"#0{{0,4}}{code}|#[xX]0{{0,4}}".encode()
         + hexed
         + b");",
+        rb"\\{1,63}" if char == "\\" else BACKSLASHES + re.escape(char).encode(),
     ]
 
 

@@ -82,11 +82,12 @@ def literals_in(text: bytes) -> Iterator[Hit]:
             if span is not None:
                 yield Hit(start=span[0], end=span[1], kind=f"a literal beside {shown}")
             at = low.find(name, at + len(name))
-    at = low.find(HOST)
+    at, looked_to = low.find(HOST), 0
     while at >= 0:
-        for start, end in _near_host(text, at):
-            yield Hit(start=start, end=end, kind="a literal beside the service's address")
-        at = low.find(HOST, at + len(HOST))
+        begin, end = _line_around(text, at)
+        for span in _near_host(text, at, max(begin, looked_to), end):
+            yield Hit(start=span[0], end=span[1], kind="a literal beside the service's address")
+        at, looked_to = low.find(HOST, at + len(HOST)), end
 
 
 def _beside(text: bytes, start: int, end: int, *, bearer: bool) -> tuple[int, int] | None:
@@ -129,13 +130,15 @@ def _is_option(text: bytes, start: int, gap: bytes) -> bool:
     return bool(gap) and re.search(rb"--[A-Za-z\-]{0,20}\Z", text[max(0, start - 24) : start]) is not None
 
 
-def _near_host(text: bytes, at: int) -> Iterator[tuple[int, int]]:
-    begin = max(
-        (match.end() for match in _LINE_END.finditer(text, max(0, at - _NEAR), at)),
-        default=max(0, at - _NEAR),
-    )
-    line_end = _LINE_END.search(text, at, at + _NEAR)
-    end = line_end.start() if line_end else at + _NEAR
+def _line_around(text: bytes, at: int) -> tuple[int, int]:
+    """The line, in the file or in a string in it, as far as it is near."""
+    near = max(0, at - _NEAR)
+    begin = max((match.end() for match in _LINE_END.finditer(text, near, at)), default=near)
+    end = _LINE_END.search(text, at, at + _NEAR)
+    return begin, end.start() if end else at + _NEAR
+
+
+def _near_host(text: bytes, at: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
     user = _USER.search(text, begin, at)
     if user and is_credential(_plain(user["literal"])):
         yield user.span("literal")
@@ -144,10 +147,11 @@ def _near_host(text: bytes, at: int) -> Iterator[tuple[int, int]]:
             yield query.span("literal")
     # The line's end may be the file's next string: what is quoted may reach beyond it.
     for quoted in _QUOTED.finditer(text, begin, end + _NEAR):
-        if quoted.start() >= end or HOST in quoted["literal"].lower():
-            continue
-        named = _NAMED.search(text, max(begin, quoted.start() - 80), quoted.start())
+        if quoted.start() >= end:
+            return
         literal = _plain(quoted["literal"])
-        secret = is_credential(literal) and len(literal) >= 24
-        if secret and (_SECRET_NAME.search(named["name"]) if named else not is_identifier(literal)):
+        if len(literal) < 24 or HOST in quoted["literal"].lower() or not is_credential(literal):
+            continue
+        named = _NAMED.search(text, max(0, quoted.start() - 80), quoted.start())
+        if _SECRET_NAME.search(named["name"]) if named else not is_identifier(literal):
             yield quoted.span("literal")

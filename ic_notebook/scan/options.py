@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 DESCRIPTION = (
-    "Find credentials in notebooks (sources, outputs, metadata, widget state, attachments, checkpoints), HTML "
-    "exports, scripts and other text: the tokens of the stored sign-in and IC_ACCESS_TOKEN in any "
+    "Find credentials in notebooks (sources, outputs, metadata, widget state, attachments, checkpoints), "
+    "HTML exports, scripts and other text: the tokens of the stored sign-in and IC_ACCESS_TOKEN in any "
     "encoding, and literals beside Bearer, Authorization, api_key, or the service's address. It says where "
     "they are and never shows one."
 )
