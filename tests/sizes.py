@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 LONG = bool(os.environ.get("IC_TEST_LONG"))
 
 EXAMPLES = 20_000 if LONG else 200
@@ -19,3 +21,6 @@ CALLS_PER_SECOND = 100.0 if LONG else 60.0
 """Of all callers together: two cores bear it beside the server and a keyring that takes one call at a time."""
 KILLS = 200 if LONG else 8
 INTERRUPTIONS = 200 if LONG else 12
+
+needs_time = pytest.mark.skipif(not LONG, reason="in make test-long alone")
+"""For a test that has one size only, and takes long."""

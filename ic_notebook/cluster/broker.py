@@ -18,7 +18,8 @@ from ic_notebook.oauth.token_set import LEEWAY, TokenSet
 from ic_notebook.sessions.patience import TELL_AFTER
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
-from ic_notebook.sessions.token_source import REST, StoredTokens
+from ic_notebook.sessions.stored_tokens import StoredTokens
+from ic_notebook.sessions.token_source import REST
 
 if TYPE_CHECKING:
     from distributed import Client

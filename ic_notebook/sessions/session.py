@@ -37,7 +37,8 @@ from ic_notebook.sessions.status import (
     SessionState,
     Status,
 )
-from ic_notebook.sessions.token_source import ENDED, StaticToken, StoredTokens, TokenSource, refused_in
+from ic_notebook.sessions.stored_tokens import StoredTokens
+from ic_notebook.sessions.token_source import ENDED, StaticToken, TokenSource, refused_in
 from ic_notebook.sessions.turns import Turns
 from ic_notebook.storage.sharing import SharedStore
 from ic_notebook.transport import Transport, usable_environment

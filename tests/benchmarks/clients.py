@@ -16,7 +16,7 @@ from ic_notebook.oauth.secret import Secret
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.auth import auth_class
 from ic_notebook.sessions.session import Session
-from ic_notebook.sessions.token_source import StoredTokens
+from ic_notebook.sessions.stored_tokens import StoredTokens
 from ic_notebook.storage.calls import StorageCalls
 from ic_notebook.storage.sharing import SharedStore
 from tests.benchmarks.tables import NOISE

@@ -16,7 +16,7 @@ from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.secret import Secret
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.session import Session
-from ic_notebook.sessions.token_source import StoredTokens
+from ic_notebook.sessions.stored_tokens import StoredTokens
 from ic_notebook.storage.choice import object_store
 from ic_notebook.storage.files import read_bytes, write_atomically
 from tests.benchmarks.clients import BEARER

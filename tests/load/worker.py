@@ -30,7 +30,7 @@ import ic_notebook as ic
 from ic_notebook.background import background
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.current import current
-from ic_notebook.sessions.token_source import StoredTokens
+from ic_notebook.sessions.stored_tokens import StoredTokens
 from ic_notebook.storage.choice import keyring_store, object_store
 from ic_notebook.storage.files import read_bytes, write_atomically
 from ic_notebook.storage.keyring import KeyringStorage

@@ -27,7 +27,7 @@ from ic_notebook.oauth.tokens import exchange_code
 from ic_notebook.sandbox import RunningSandbox
 from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session
-from ic_notebook.sessions.token_source import StoredTokens
+from ic_notebook.sessions.stored_tokens import StoredTokens
 from ic_notebook.transport import Transport
 
 CREDITS = "/public/v1/accounts/credits/"

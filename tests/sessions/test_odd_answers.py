@@ -14,7 +14,7 @@ from ic_notebook.oauth.secret import Secret
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
-from ic_notebook.sessions.token_source import StoredTokens
+from ic_notebook.sessions.stored_tokens import StoredTokens
 from tests.sessions.people import CREDITS, Clock, impatient
 
 pytestmark = pytest.mark.anyio

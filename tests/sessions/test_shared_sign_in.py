@@ -19,7 +19,8 @@ from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.sandbox import Faults, RunningSandbox
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
-from ic_notebook.sessions.token_source import CUT_SHORT, ENDED, StoredTokens
+from ic_notebook.sessions.stored_tokens import StoredTokens
+from ic_notebook.sessions.token_source import CUT_SHORT, ENDED
 from tests.sessions.people import CREDITS, Clock, impatient, refreshes, seen, signed_in
 from tests.sessions.vaults import Vault, shared
 
