@@ -1,6 +1,6 @@
 const TRY_WITHIN = { loopback: 250, extension: 350, "server-proxy": 200, hosted: 500 };
 const STILL_WITHIN = 5000;
-const OVER_HTTP = ["opened", "cancel", "register", "paste"];
+const OVER_HTTP = ["opened", "cancel", "register", "paste", "answer"];
 
 // A VS Code window is on the person's own computer, and asks nobody for leave.
 const isLocal = () => isLoopback(location.hostname) || location.protocol === "vscode-webview:";
@@ -31,7 +31,8 @@ class Doors {
   }
 
   /** What the kernel says of its listener: a new one is tried, a lost one is forgotten. */
-  show(door) {
+  show(door, veil = null) {
+    this.veil = veil;
     this.listenFor(door?.state);
     if (door?.key === this.door?.key) return;
     this.door = door ?? null;
@@ -140,18 +141,24 @@ class Doors {
     return right ? { ok: true } : { why: "another answer" };
   }
 
-  take({ type }) {
-    return this.way !== null && OVER_HTTP.includes(type);
-  }
-
   /** Whether what was proven works no more: the kernel has ended. */
   async lost() {
     return this.way !== null && !(await this.ask(this.way, { type: "probe" }, STILL_WITHIN)).ok;
   }
 
-  /** Says something past a busy kernel. False where it was not heard. */
-  async say(message) {
-    return Boolean((await this.ask(this.way, message, STILL_WITHIN)).ok);
+  /**
+   * By a way past the kernel's queue, where one is open; else as a message of the widget. False where the kernel is
+   * gone, its connection closed.
+   */
+  async tell(content, text) {
+    const said = text === undefined ? content : { ...content, text };
+    if (this.way && OVER_HTTP.includes(said.type) && (await this.ask(this.way, said, STILL_WITHIN)).ok) return true;
+    try {
+      this.model.send(text === undefined ? content : { ...content, ...veiled(text, this.veil) });
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** To the last page, which is on this origin, where its server has not found the kernel. */
@@ -163,23 +170,20 @@ class Doors {
     if (!this.channel) return;
     const { channel } = this;
     channel.onmessage = async ({ data }) => {
-      if (typeof data?.query === "string" && (await this.handOver(data.query))) channel.postMessage({ taken: true });
+      if (typeof data?.query !== "string" || !(await this.tell({ type: "answer" }, data.query))) return;
+      channel.postMessage({ taken: true });
     };
     channel.postMessage({ listening: true }); // a last page that was there before this panel says it again
   }
+}
 
-  /** False where there is no kernel to hand it to. */
-  async handOver(query) {
-    const message = { type: "answer" };
-    if (this.way && (await this.say({ ...message, text: query }))) return true;
-    try {
-      // Beside the message, not in it: a kernel's log at DEBUG prints what is in it.
-      this.model.send(message, undefined, [new TextEncoder().encode(query).buffer]);
-      return true;
-    } catch {
-      return false;
-    }
-  }
+/** Text that a kernel's log at DEBUG is not to show, combined with the random bytes that the kernel has told. */
+function veiled(text, { number, bytes }) {
+  const row = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+  const plain = new TextEncoder().encode(text);
+  // What is longer is no address; half of one might look like it.
+  const sent = plain.subarray(0, plain.length > row.length ? 1 : plain.length).map((byte, place) => byte ^ row[place]);
+  return { veil: number, text: btoa(String.fromCharCode(...sent)) };
 }
 
 const wait = (milliseconds, value) => new Promise((done) => setTimeout(done, milliseconds, value));

@@ -88,17 +88,8 @@ class Panel {
     this.draw();
   }
 
-  /** By a door past the kernel's queue, where one is open; else as a message of the widget. */
   async send(content, text) {
-    const said = text === undefined ? content : { ...content, text };
-    if (this.doors.take(said) && (await this.doors.say(said))) return;
-    // Beside the message, not in it: a kernel's log at DEBUG prints what is in it.
-    const buffers = text === undefined ? undefined : [new TextEncoder().encode(text).buffer];
-    try {
-      this.model.send(content, undefined, buffers);
-    } catch {
-      this.show(DEAD); // the kernel is gone, its connection is closed
-    }
+    if (!(await this.doors.tell(content, text))) this.show(DEAD);
   }
 
   hello() {
@@ -251,7 +242,7 @@ export default () => {
       doors = new Doors(model);
       model.on("msg:custom", (content) => {
         if (content?.type !== "view") return;
-        doors.show(content.view.door);
+        doors.show(content.view.door, content.view.veil);
         publish(content.view);
       });
       model.on("comm_live_update", () => {

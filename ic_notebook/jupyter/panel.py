@@ -15,6 +15,7 @@ import anywidget
 
 from ic_notebook.background import background
 from ic_notebook.errors import ICNotebookError
+from ic_notebook.jupyter.veil import Veil
 from ic_notebook.notices import notices
 
 # What a sign-in needs is imported once there is one to show: by then the page draws the panel.
@@ -46,7 +47,8 @@ class ConnectPanel(anywidget.AnyWidget):
     def __init__(self, sign_in: SignIn | None = None) -> None:
         super().__init__()
         self._sign_in: SignIn | None = None
-        self._early: list[tuple[Any, Any]] = []
+        self._early: list[Any] = []
+        self._veil = Veil()
         self._unwatch: tuple[Callable[[], None], ...] = ()
         self._telling = threading.RLock()
         self._untold = self._at_it = False
@@ -81,8 +83,8 @@ class ConnectPanel(anywidget.AnyWidget):
         self._unwatch = (sign_in.watch(self.tell), notices.watch(self.tell))
         with self._telling:
             self._sign_in, early = sign_in, self._early
-        for message, buffers in early:
-            self._heard(self, message, buffers)
+        for message in early:
+            self._heard(self, message, None)
 
     def __repr__(self) -> str:
         connected = self._sign_in is not None and self._sign_in.connected
@@ -126,19 +128,21 @@ class ConnectPanel(anywidget.AnyWidget):
             self._apps = self._alert = None
         elif self._alert:
             view["text"] = self._alert
+        if self._sign_in.phase is not None:
+            view["veil"] = self._veil.fresh()
         self.send({"type": "view", "view": view})
 
-    def _heard(self, _widget: Any, message: Any, buffers: Any) -> None:
+    def _heard(self, _widget: Any, message: Any, _buffers: Any) -> None:
         with self._telling:
             if self._sign_in is None:
-                self._early.append((message, buffers))
+                self._early.append(message)
                 return
         kind = str(message.get("type")) if isinstance(message, dict) else ""
         if kind == "paste":
-            # What is pasted comes beside the message: a log at DEBUG, the comm's too, prints what is in it.
-            self._sign_in.paste(_text(buffers))
+            self._sign_in.paste(self._veil.lifted(message))
         elif kind == "answer" and self._sign_in.login is not None:
-            background().submit(self._sign_in.login.respond, _text(buffers).removeprefix("?"))
+            query = self._veil.lifted(message).removeprefix("?")
+            background().submit(self._sign_in.login.respond, query)
         elif kind in self._intents:
             self._intents[kind](message)
 
@@ -202,7 +206,3 @@ class ConnectPanel(anywidget.AnyWidget):
     def _show_apps(self, apps: View) -> None:
         self._apps = apps
         self.tell()
-
-
-def _text(buffers: Any) -> str:
-    return bytes(buffers[0]).decode("utf-8", "replace") if buffers else ""

@@ -304,6 +304,12 @@ SENSELESS = [
     {"type": "paste", "text": {"code": "abcdefgh"}},
     {"type": "paste", "text": "\ud800"},
     {"type": "paste", "text": "code=" + "x" * 2_000_000},
+    {"type": "paste", "veil": 1, "text": "x" * 2_000_000},
+    {"type": "paste", "veil": 1, "text": "no base64"},
+    {"type": "paste", "veil": True, "text": "eA=="},
+    {"type": "paste", "veil": 10**30, "text": "eA=="},
+    {"type": "answer"},
+    {"type": "answer", "veil": 1, "text": "eA=="},
     {"type": "revoke"},
     {"type": "revoke", "id": None},
     {"type": "revoke", "id": {"id": 1}},
@@ -323,8 +329,6 @@ def test_messages_that_make_no_sense_break_nothing_while_a_link_waits(kernel):
     page, url = ready(kernel)
     for content in [*SENSELESS, {"type": "disconnect"}, {"type": "apps"}]:
         page.send(content)
-    page.send({"type": "paste"}, b"\xff" * 2_000_000)
-    page.send({"type": "hello"}, b"", b"\xff")
     assert kernel.run("1 + 1").text == "2"
     page.shows("waiting", url=url)
     approve(url)
