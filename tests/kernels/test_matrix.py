@@ -1,6 +1,7 @@
 """What becomes of a click, of the cells behind, of an interrupt and of a failure, on each kernel.
 
-No cell is lost and none is out of turn: `Lane.finish` looks at that in every test here.
+No cell is lost and none is out of turn: `Lane.finish` looks at that in every test here. A click is the widget's own
+message, as it goes where the page has found no door past a busy kernel.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from tests.sizes import LONG
 
 pytestmark = pytest.mark.kernel
 
-SLEEP = "import time\ntime.sleep(1.5)\nprint('slept')"
+SLEEP = (
+    "import pathlib, time\nwhile not pathlib.Path('awake').exists():\n    time.sleep(0.05)\nprint('slept')"
+)
 STATUS = "import ic_notebook as ic\nprint(ic.status().connected)"
 LAST = "print('last')"
 SOON = 0.5
-"""Seconds in which what is heard at all has been heard."""
+"""Seconds after which what has not been heard is taken as kept away."""
+PROMPTLY = 5.0
+"""Seconds that a machine under load may take for what a person sees at once."""
 WAYS = {
     "connect": "import ic_notebook as ic\nic.connect(timeout={timeout})\nprint('went on')",
     "wait": "%load_ext ic_notebook\n%ic_connect --wait --timeout {timeout}\nprint('went on')",
@@ -48,10 +53,22 @@ def live(lane: Lane, way: str) -> bool:
     return lane.live_while_awaiting if way == "await" else lane.live_while_connecting
 
 
-def hears(page: Page) -> bool:
-    """Whether the kernel hears soon that the link was opened."""
+def hears(page: Page, *, expected: bool = True) -> bool:
+    """Whether the kernel hears that the link was opened."""
     page.say("opened")
-    return page.kernel.until(lambda: page.views and page.views[-1]["state"] == "waiting", within=SOON)
+    within = PROMPTLY if expected else SOON
+    return page.kernel.until(lambda: page.views and page.views[-1]["state"] == "waiting", within=within)
+
+
+def wake(lane: Lane, cells: list[str]) -> list[str]:
+    """End the sleep of the first of these cells, which must still be under way; what they all printed."""
+    assert not lane.kernel.ended(cells[0])
+    awake = lane.kernel.folder / "awake"
+    awake.touch()
+    try:
+        return printed(lane.finish(cells))
+    finally:
+        awake.unlink()
 
 
 def printed(ran: list[Ran]) -> list[str]:
@@ -74,8 +91,7 @@ def test_click_before_a_cell_that_sleeps(lane):
     cells = lane.start(SLEEP, STATUS, LAST)
     approve(url)
     page.shows("connected")
-    assert not lane.kernel.ended(cells[0])
-    assert printed(lane.finish(cells)) == ["slept\n", "True\n", "last\n"]
+    assert wake(lane, cells) == ["slept\n", "True\n", "last\n"]
     lane.tell("shown")
 
 
@@ -83,19 +99,18 @@ def test_click_during_a_cell_that_sleeps(lane):
     page = lane.load()
     url = page.shows("ready")["url"]
     cells = lane.start(SLEEP, STATUS, LAST)
-    heard = hears(page)
+    heard = hears(page, expected=lane.live_while_blocked)
     assert heard == lane.live_while_blocked or lane.goes_where_it_last_came_from
     approve(url)
     page.shows("connected")
-    assert not lane.kernel.ended(cells[0])
-    assert printed(lane.finish(cells)) == ["slept\n", "True\n", "last\n"]
+    assert wake(lane, cells) == ["slept\n", "True\n", "last\n"]
     lane.tell(f"shown, {when(heard)}")
 
 
 def test_click_after_a_cell_that_slept(lane):
     page = lane.load()
     url = page.shows("ready")["url"]
-    assert printed(lane.finish(lane.start(SLEEP, STATUS, LAST))) == ["slept\n", "False\n", "last\n"]
+    assert wake(lane, lane.start(SLEEP, STATUS, LAST)) == ["slept\n", "False\n", "last\n"]
     assert hears(page)
     approve(url)
     page.shows("connected")
@@ -121,7 +136,7 @@ def test_click_during_a_cell_that_connects(lane, way):
     cells = lane.start(waiting(way), STATUS, LAST)
     page = lane.panel_of(cells[0])
     view = page.shows("ready", text=lambda text: "waits" in text)
-    heard = hears(page)
+    heard = hears(page, expected=live(lane, way))
     assert heard == live(lane, way)
     approve(view["url"])
     ran = lane.finish(cells)
@@ -168,7 +183,7 @@ def test_interrupt(lane, way):
     cells = lane.start(waiting(way), STATUS, LAST)
     page = lane.panel_of(cells[0])
     page.shows("ready")
-    hears(page)
+    hears(page, expected=live(lane, way))
     asked_at = time.monotonic()
     lane.kernel.manager.interrupt_kernel()
     # ipykernel 7.4 hears of an interrupt during an `await` when something wakes its loop.
@@ -177,7 +192,7 @@ def test_interrupt(lane, way):
     took = time.monotonic() - asked_at
     assert ran[0].reply["ename"] == ("CancelledError" if way == "await" else "KeyboardInterrupt")
     assert aborted(ran[1:])
-    assert took < 2
+    assert took < PROMPTLY
     # Between two cells an interrupt does nothing, and the count goes on.
     lane.kernel.manager.interrupt_kernel()
     after = lane.finish(lane.start(STATUS, LAST))
@@ -207,9 +222,9 @@ def test_timeout(lane, way):
     cells = lane.start(waiting(way, timeout=1), STATUS, LAST)
     page = lane.panel_of(cells[0])
     page.shows("ready")
-    hears(page)
+    page.say("opened")
     ran = lane.finish(cells)
-    assert 1 < time.monotonic() - asked_at < 3
+    assert 1 < time.monotonic() - asked_at < 1 + PROMPTLY
     assert ran[0].reply["ename"] == "SignInTimeout"
     assert aborted(ran[1:])
     lane.tell("2 aborted")
@@ -220,7 +235,7 @@ def test_cancel(lane, way):
     cells = lane.start(waiting(way), STATUS, LAST)
     page = lane.panel_of(cells[0])
     url = page.shows("ready")["url"]
-    if not hears(page):
+    if not hears(page, expected=live(lane, way)):
         assert not live(lane, way)
         page.say("cancel")
         approve(url)
@@ -230,7 +245,7 @@ def test_cancel(lane, way):
     asked_at = time.monotonic()
     page.say("cancel")
     ran = lane.finish(cells)
-    assert time.monotonic() - asked_at < 2
+    assert time.monotonic() - asked_at < PROMPTLY
     assert ran[0].reply["ename"] == "SignInCancelled"
     assert aborted(ran[1:])
     page.shows("ready", text=lambda text: "waits" not in text)
