@@ -15,8 +15,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.conftest import environment_of_its_own, free_port, stop
+from tests.storage.secret_service import unlocked_keyring
 
+SIGN_IN = """
+import threading, ic_notebook as ic
+from tests.scripts.processes import approve
+open_url = lambda url: threading.Thread(target=approve, args=(url,)).start()
+print(ic.connect(storage="keyring", open_url=open_url, timeout=20).credits())
+"""
 AS_ROOT = ("--allow-root",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
 
 
@@ -64,6 +72,25 @@ def _wait_until_it_answers(server: Server, path: str) -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"the server did not start:\n{server.log.read_text()[-4000:]}")
+
+
+@contextlib.contextmanager
+def signed_in_keyring(folder: Path) -> Iterator[dict[str, str]]:
+    """The environment of a person who has signed in with their keyring, at a sandbox that it names."""
+    folder.mkdir()
+    settings = SandboxSettings(rate_limit=0, auto_approve=True)
+    with unlocked_keyring(folder) as keyring, serve_in_thread(settings) as sandbox:
+        variables = keyring | {"IC_BASE_URL": sandbox.url}
+        done = subprocess.run(
+            [sys.executable, "-c", SIGN_IN],
+            env=variables | {"PYTHONPATH": str(Path.cwd())},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.stdout == "627.13\n", done.stderr
+        yield variables
 
 
 def write_notebook(path: Path, *cells: str) -> None:

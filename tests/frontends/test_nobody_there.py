@@ -12,6 +12,7 @@ import pytest
 
 from tests.frontends.servers import write_notebook
 from tests.jupyter.kernels import clean_environment
+from tests.scripts.processes import run
 from tests.sizes import LONG
 
 pytestmark = pytest.mark.kernel
@@ -27,6 +28,15 @@ for name, ask in asks.items():
         ask()
     except ic.NobodyThere as error:
         print(name, time.monotonic() - asked_at < 1, error)
+"""
+SCRIPT = """
+import time
+import ic_notebook as ic
+asked_at = time.monotonic()
+try:
+    ic.connect()
+except ic.NobodyThere as error:
+    print(time.monotonic() - asked_at < 1, error)
 """
 RUNNERS = {
     "papermill": ("papermill", "--no-progress-bar", "--kernel", "python3", "given.ipynb", "ran.ipynb"),
@@ -84,3 +94,15 @@ def test_with_a_token_in_the_environment_it_runs_to_its_end(runner, tmp_path, sa
     done, printed = ran(runner, tmp_path, *cells, IC_BASE_URL=sandbox.url, IC_ACCESS_TOKEN=token)
     assert done.returncode == 0, done.stderr
     assert "627.13" in printed
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"CI": "true", "DISPLAY": ":0", "BROWSER": "firefox"}], ids=["cron", "CI"]
+)
+def test_a_script_ends_within_a_second_and_names_the_ways_out(tmp_path, sandbox, variables):
+    done = run("-c", SCRIPT, home=tmp_path, IC_BASE_URL=sandbox.url, **variables)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("True ")
+    assert "IC_ACCESS_TOKEN" in done.stdout
+    assert "ic-notebook connect" in done.stdout
+    assert sandbox.requests == []

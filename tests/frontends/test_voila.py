@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.frontends.people import connect, photograph
-from tests.frontends.servers import running, write_notebook
+from tests.frontends.servers import running, signed_in_keyring, write_notebook
 from tests.sizes import LONG
+from tests.storage.secret_service import needs_secret_service
 
 pytestmark = [
     pytest.mark.browser,
@@ -38,15 +41,17 @@ def sandbox():
         yield running_sandbox
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, sandbox):
-    folder = tmp_path_factory.mktemp("voila")
-    (folder / "notebooks").mkdir()
+def voila(folder: Path, **variables: str):
+    """Voila on the notebook of these cells, as a context manager."""
+    (folder / "notebooks").mkdir(parents=True)
     write_notebook(folder / "notebooks/app.ipynb", *CELLS)
     options = ("--no-browser", "--Voila.ip=127.0.0.1", "--port=PORT", "--debug")
-    with running(
-        folder, "voila", "app.ipynb", *options, ready="voila/static/voila.js", IC_BASE_URL=sandbox.url
-    ) as server:
+    return running(folder, "voila", "app.ipynb", *options, ready="voila/static/voila.js", **variables)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, sandbox):
+    with voila(tmp_path_factory.mktemp("voila") / "server", IC_BASE_URL=sandbox.url) as server:
         yield server
 
 
@@ -83,3 +88,18 @@ def test_nothing_is_offered_that_the_next_visitor_would_see(visitors):
         expect(page.locator(".ic-notebook").get_by_role("link", name="Connect", exact=True)).to_be_visible()
         expect(page.get_by_text("Remember on this computer")).to_be_hidden()
         expect(page.get_by_text("In Voila the page is there only when the cells have run")).to_be_visible()
+
+
+@needs_secret_service
+def test_a_sign_in_of_the_keyring_is_no_visitors(browser, tmp_path):
+    with (
+        signed_in_keyring(tmp_path / "keyring") as variables,
+        voila(tmp_path / "server", **variables) as server,
+    ):
+        page = browser.new_page()
+        page.goto(server.url, timeout=60_000)
+        panel = page.locator(".ic-notebook")
+        expect(panel.get_by_role("link", name="Connect", exact=True)).to_be_visible(timeout=40_000)
+        page.get_by_role("button", name="Credits").click()
+        expect(page.get_by_text("Nobody is signed in.")).to_be_visible()
+        page.close()
