@@ -47,14 +47,13 @@ _AFTER_BEARER = re.compile(
 _LITERAL = re.compile(
     rb"(?:[A-Za-z0-9_\-.~+=/]|\\{1,63}/|%(?:25){0,4}(?i:2b|2f|3d|2e|2d|5f|7e)|\\{1,63}u00(?i:2b|2f|3d))+"
 )
+_ESCAPE = re.compile(r"\\+(?:u00..)?|%(?:25)*..")
 _NOT_A_LITERAL = re.compile(rb"[({\[$@]|%[s(]|\\{1,63}u2026|\xe2\x80\xa6|&hellip;|\*\*")
 _OF_NO_SECRET = re.compile(
     rb"(?:hash|digest|id|name|file|path|url|uri|env|prefix|header|length|type|count)\Z", re.IGNORECASE
 )
 _LINE_END = re.compile(rb"\n|\\{1,63}n")
-_QUOTED = re.compile(
-    rb"(?P<open>" + _QUOTE + rb")(?P<literal>" + _LITERAL.pattern + rb")(?=" + _QUOTE + rb")"
-)
+_OPENING = re.compile(_QUOTE)
 _QUERY = re.compile(rb"[?&;](?P<name>[A-Za-z_\-]{1,40})=(?P<literal>" + _LITERAL.pattern + rb")")
 _USER = re.compile(
     rb"//(?:[A-Za-z0-9_\-.]{0,64}:)?(?P<literal>" + _LITERAL.pattern + rb")@[a-zA-Z0-9.\-]{0,64}\Z"
@@ -118,7 +117,7 @@ def _literal(text: bytes, at: int, *, quoted: bool) -> tuple[int, int] | None:
 
 def _plain(literal: bytes) -> str:
     """The literal as text; what was escaped in it counts as one character."""
-    return re.sub(r"\\+(?:u00..)?|%(?:25)*(?=[0-9A-Fa-f]{2})..", "/", literal.decode("ascii"))
+    return _ESCAPE.sub("/", literal.decode("ascii"))
 
 
 def _crosses_lines(gap: bytes) -> bool:
@@ -132,10 +131,10 @@ def _is_option(text: bytes, start: int, gap: bytes) -> bool:
 
 def _line_around(text: bytes, at: int) -> tuple[int, int]:
     """The line, in the file or in a string in it, as far as it is near."""
-    near = max(0, at - _NEAR)
-    begin = max((match.end() for match in _LINE_END.finditer(text, near, at)), default=near)
-    end = _LINE_END.search(text, at, at + _NEAR)
-    return begin, end.start() if end else at + _NEAR
+    near, far = max(0, at - _NEAR), at + _NEAR
+    begin = max(near, text.rfind(b"\n", near, at) + 1, text.rfind(b"\\n", near, at) + 2)
+    ends = (text.find(b"\n", at, far), text.find(b"\\n", at, far))
+    return begin, min((end for end in ends if end >= 0), default=far)
 
 
 def _near_host(text: bytes, at: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
@@ -145,13 +144,13 @@ def _near_host(text: bytes, at: int, begin: int, end: int) -> Iterator[tuple[int
     for query in _QUERY.finditer(text, at, end):
         if _SECRET_NAME.search(query["name"]) and is_credential(_plain(query["literal"])):
             yield query.span("literal")
-    # The line's end may be the file's next string: what is quoted may reach beyond it.
-    for quoted in _QUOTED.finditer(text, begin, end + _NEAR):
-        if quoted.start() >= end:
-            return
-        literal = _plain(quoted["literal"])
-        if len(literal) < 24 or HOST in quoted["literal"].lower() or not is_credential(literal):
+    for quote in _OPENING.finditer(text, begin, end):
+        found = _LITERAL.match(text, quote.end(), quote.end() + LONGEST)
+        if found is None or len(found[0]) < 24 or not _OPENING.match(text, found.end()):
             continue
-        named = _NAMED.search(text, max(0, quoted.start() - 80), quoted.start())
+        literal = _plain(found[0])
+        if HOST in found[0].lower() or not is_credential(literal):
+            continue
+        named = _NAMED.search(text, max(0, quote.start() - 80), quote.start())
         if _SECRET_NAME.search(named["name"]) if named else not is_identifier(literal):
-            yield quoted.span("literal")
+            yield found.span()

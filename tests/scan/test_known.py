@@ -130,7 +130,7 @@ def test_damaged_entries_are_one_line(tree, keep, scan, system_keyring, monkeypa
     monkeypatch.setattr(system_keyring, "get_password", lambda *_: json.dumps({"format": 99}))
     code, _, err = scan(tree)
     assert code == 0
-    assert "newer ic_notebook" in err
+    assert "The stored sign-in is damaged. Connect again. The scan goes on without" in err
 
 
 def test_no_secret_shows_in_what_is_known(keep):
