@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.test_routes import no_loopback
-from tests.browser.test_sign_in import CREDITS, LOAD, approve, says, tab
+from tests.browser.test_sign_in import CREDITS, LOAD, STOP_LISTENING, approve, says, tab
 from tests.leaks.hunt import files_below, forms, hunt
 from tests.sizes import needs_time
 
@@ -121,6 +121,8 @@ def live(notebook, lab, sandbox, tmp_path) -> Callable[[str], Life]:
         expect(panel.get_by_role("link", name="Connect", exact=True)).to_be_visible(timeout=20_000)
         keep()
         with tab(notebook, panel) as page:
+            if route == "paste":
+                notebook.kernel(STOP_LISTENING)
             with page.expect_request(lambda request: "/callback?" in request.url) as redirect:
                 approve(page)
             life.codes["code"] = parse_qs(urlsplit(redirect.value.url).query)["code"][0]
