@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from ic_notebook.jupyter.panel import ConnectPanel
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.test_sign_in import LOAD, approve, says, tab
+from tests.sizes import needs_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +109,7 @@ def test_where_the_port_is_proxied_a_click_leads_through_the_proxy_and_back(note
     says(panel, "Connected")
 
 
+@needs_time
 def test_where_the_proxy_lets_no_page_by_the_approval_is_pasted(notebook, lab, proxy):
     proxy.forbids = True
     notebook.open(LOAD, server=lab).run(0)

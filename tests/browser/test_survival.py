@@ -14,6 +14,7 @@ from ic_notebook.redirect.rendezvous import PREFIX
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.test_routes import no_loopback
 from tests.browser.test_sign_in import LOAD, approve, says, tab
+from tests.sizes import needs_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,7 @@ def heading(page, words: str) -> None:
     expect(page.get_by_role("heading", name=words)).to_be_visible()
 
 
+@needs_time
 def test_the_page_is_loaded_anew_while_the_person_approves(notebook, lab):
     notebook.open(LOAD, server=lab).run(0)
     notebook.save()
@@ -73,6 +75,7 @@ def test_the_page_is_loaded_anew_while_the_person_approves(notebook, lab):
     says(notebook.panel(0), "Connected")
 
 
+@needs_time
 def test_a_second_tab_of_the_notebook_shows_the_same(notebook, lab):
     notebook.open(LOAD, server=lab).run(0)
     notebook.save()
@@ -116,7 +119,9 @@ def test_a_redirect_after_the_timeout_finds_that_it_is_over(notebook, lab):
     expect(notebook.panel(0).get_by_role("link", name="Connect", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("end", [RESTART, SHUT_DOWN], ids=["restarted", "shut down"])
+@pytest.mark.parametrize(
+    "end", [RESTART, pytest.param(SHUT_DOWN, marks=needs_time)], ids=["restarted", "shut down"]
+)
 def test_a_kernel_that_ends_meanwhile_leaves_no_port_and_no_file(notebook, lab, sandbox, end):
     notebook.open(LOAD, server=lab).run(0)
     port = port_of(notebook.panel(0))
@@ -136,6 +141,7 @@ def test_a_kernel_that_ends_meanwhile_leaves_no_port_and_no_file(notebook, lab, 
     assert not any(request.path.endswith("/token/") for request in sandbox.requests)
 
 
+@needs_time
 def test_a_kernel_that_was_killed_is_noticed_when_the_person_comes_back(notebook, lab):
     notebook.open(LOAD, server=lab).run(0)
     process = psutil.Process(notebook.kernel(read="__import__('os').getpid()"))

@@ -22,7 +22,7 @@ from ic_notebook.cluster import budget
 from ic_notebook.sandbox import SandboxSettings, api, authorization_server, serve_in_thread
 from tests.cluster.clusters import call, person, running
 from tests.cluster.remains import CANARY, Log, logging_workers, marked, remains, spill
-from tests.sizes import LONG
+from tests.sizes import LONG, needs_time
 
 SECONDS = 60 if LONG else 4
 WORKERS = 4 if LONG else 2
@@ -30,8 +30,6 @@ KILL_EVERY = 5.0 if LONG else 2.0
 PERIOD = 4.0 if LONG else 2.0
 LIMIT = 240 if LONG else 64
 """Calls in PERIOD seconds, for the sandbox and the budget: a minute is too long for a test."""
-
-needs_time = pytest.mark.skipif(not LONG, reason="in make test-long alone")
 
 
 @pytest.fixture
