@@ -123,6 +123,8 @@ class Pump:
         finally:
             kernel.saved_sigint_handler = between_cells
             kernel.set_parent(ident, parent, channel="shell")
+            # It has said that it is idle, for this message; the cell is still under way.
+            kernel._publish_status("busy", "shell")  # noqa: SLF001 - as above
 
 
 def _nest(loop: asyncio.AbstractEventLoop) -> None:

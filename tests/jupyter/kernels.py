@@ -281,6 +281,12 @@ class Kernel:
         states = [m["content"] for m in self._of(message_id) if m["msg_type"] == "status"]
         return any(state["execution_state"] == "idle" for state in states)
 
+    @property
+    def state(self) -> str:
+        """What a front end shows of it, as far as it was read: busy or idle."""
+        states = [m["content"] for m in self.messages if m["msg_type"] == "status"]
+        return states[-1]["execution_state"]
+
     def create_subshell(self) -> str:
         """The id of a new subshell, which a kernel of a generation that has them gives."""
         request = self.client.session.msg("create_subshell_request")

@@ -45,6 +45,7 @@ def test_a_panel_is_live_while_a_cell_waits(lane, code):
     for each in (page, other):
         view = each.shows("waiting", blocked=False, remember=lambda box: box is not None)
         assert "interrupt" not in view["text"]
+    assert lane.kernel.until(lambda: lane.kernel.state == "busy")
     page.paste("https://example.com/nothing")
     page.shows("waiting", problem=lambda problem: problem is not None)
     page.paste(last_address(url))
