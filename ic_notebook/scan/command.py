@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from ic_notebook import environment
-from ic_notebook.errors import ICNotebookError
+from ic_notebook.errors import ConfigurationError, ICNotebookError
 from ic_notebook.scan.known import Known, known_secrets
 from ic_notebook.scan.progress import Progress
 from ic_notebook.scan.report import KNOWN_NOW, OPEN_ONES, as_json, counted, lines_of, shown, summary
@@ -24,7 +24,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.gitleaks:
         print(resources.files(__package__).joinpath("gitleaks.toml").read_text("utf-8"), end="")
         return NOTHING
-    secrets, notes = _secrets(arguments)
+    try:
+        secrets, notes = _secrets(arguments)
+    except ConfigurationError as failure:
+        print(f"ic-notebook: {failure}", file=sys.stderr)
+        return UNSCANNED
     progress = Progress()
     with contextlib.closing(progress):
         result = scan([Path(path) for path in arguments.paths], secrets, progress=progress)

@@ -53,6 +53,7 @@ def as_json(scan: Scan, secrets: Sequence[Known], *, replaced: set[Path], notes:
         "notes": list(notes),
         "files": scan.files,
         "no_text": scan.no_text,
+        "too_large": [shown(path, secrets) for path in scan.too_large],
     }
     return json.dumps(document, indent=2)
 
@@ -64,6 +65,8 @@ def summary(scan: Scan, secrets: Sequence[Known]) -> str:
     own += ["IC_ACCESS_TOKEN"] if any(secret.profile is None for secret in secrets) else []
     looked_for = ", ".join([*own, "literals where a credential stands"])
     passed_over = f" Passed over as no text: {scan.no_text}." if scan.no_text else ""
+    if scan.too_large:
+        passed_over += f" As too large: {', '.join(shown(path, secrets) for path in scan.too_large)}."
     files = counted(scan.files, "file")
     return f"{files}, {scan.size / 1e6:,.1f} MB, looked through for: {looked_for}.{passed_over}"
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets as chance
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def rewrite(found: Found, secrets: Sequence[Known]) -> None:
     # Where a person named a link, the file is what is meant.
     path = found.path.resolve()
     try:
-        content = content_of(path)
         before = path.stat()
+        content = content_of(path)
     except (NotScanned, OSError) as failure:
         raise NotRewritten(str(failure) if isinstance(failure, NotScanned) else CHANGED) from None
     if content.digest != found.digest:
@@ -46,7 +47,12 @@ def rewrite(found: Found, secrets: Sequence[Known]) -> None:
         raise NotRewritten("a part would remain: take the secret out by hand")
     if before.st_nlink > 1:
         raise NotRewritten("it has a second name on this disk (a hard link): remove that first")
-    _write(path, content.in_file(text), before)
+    try:
+        _write(path, content.in_file(text), before)
+    except StorageError:
+        raise NotRewritten("its folder cannot be written") from None
+    except OSError as failure:
+        raise NotRewritten(f"it cannot be written ({failure.strerror})") from None
 
 
 def replaced(text: bytes, hits: Sequence[Hit]) -> bytes:
@@ -63,18 +69,25 @@ def _write(path: Path, content: bytes, before: os.stat_result) -> None:
     beside = path.with_name(f".ic-notebook-{chance.token_hex(8)}")
     try:
         write_atomically(beside, content)
-        beside.chmod(before.st_mode & 0o7777)
-        now = path.stat()
-        if (now.st_mtime_ns, now.st_size, now.st_ino) != (before.st_mtime_ns, before.st_size, before.st_ino):
-            raise NotRewritten(CHANGED)
+        if hasattr(os, "chown"):
+            # Another one's file, by root: it stays theirs. Nobody else may give a file away.
+            with contextlib.suppress(OSError):
+                os.chown(beside, before.st_uid, before.st_gid)
+        beside.chmod(stat.S_IMODE(before.st_mode))
+        _see_unchanged(path, before)
         beside.replace(path)
-    except StorageError:
-        raise NotRewritten("its folder cannot be written") from None
-    except OSError as failure:
-        raise NotRewritten(f"it cannot be written ({failure.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+    except BaseException:
+        # Interrupted: what is beside it, also under the name that it had while it was written.
+        for left in (beside, *path.parent.glob(f".{beside.name}.*")):
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
+        raise
+
+
+def _see_unchanged(path: Path, before: os.stat_result) -> None:
+    now = path.stat()
+    if (now.st_mtime_ns, now.st_size, now.st_ino) != (before.st_mtime_ns, before.st_size, before.st_ino):
+        raise NotRewritten(CHANGED)
 
 
 def _is_json(text: bytes) -> bool:

@@ -10,7 +10,9 @@ from ic_notebook.scan.finding import Finding, Found, Hit, Unscanned, without_ove
 from ic_notebook.scan.known import Known
 from ic_notebook.scan.literals import literals_in
 from ic_notebook.scan.places import places_of
-from ic_notebook.scan.tree import NotScanned, content_of, files_under
+from ic_notebook.scan.tree import NoText, NotScanned, TooLarge, content_of, files_under
+
+_EXPECTED = {".ipynb", ".html", ".htm"}
 
 
 @dataclass(kw_only=True)
@@ -21,6 +23,7 @@ class Scan:
         found: the files with findings.
         unscanned: what could not be scanned.
         no_text: how many files were passed over because they are no text.
+        too_large: data that was passed over because of its size; a notebook or a named file is `unscanned`.
         files: how many were scanned.
         size: their bytes.
     """
@@ -28,6 +31,7 @@ class Scan:
     found: list[Found] = field(default_factory=list)
     unscanned: list[Unscanned] = field(default_factory=list)
     no_text: int = 0
+    too_large: list[Path] = field(default_factory=list)
     files: int = 0
     size: int = 0
 
@@ -68,8 +72,10 @@ def scan(
         try:
             found, size = scan_file(path, secrets)
         except NotScanned as why:
-            if why.quietly:
+            if isinstance(why, NoText):
                 result.no_text += 1
+            elif isinstance(why, TooLarge) and path not in paths and path.suffix.lower() not in _EXPECTED:
+                result.too_large.append(path)
             else:
                 result.unscanned.append(Unscanned(path=path, why=str(why)))
             continue

@@ -69,15 +69,15 @@ class Content:
 
 
 class NotScanned(Exception):
-    """Why a file was not scanned; `quietly` where that is no defect.
+    """Why a file was not scanned."""
 
-    Attributes:
-        quietly: it is no text, so nobody expects anything of it.
-    """
 
-    def __init__(self, why: str, *, quietly: bool = False) -> None:
-        super().__init__(why)
-        self.quietly = quietly
+class NoText(NotScanned):
+    """Nobody expects anything of it."""
+
+
+class TooLarge(NotScanned):
+    """It is larger than what is taken into memory."""
 
 
 def files_under(paths: Sequence[Path]) -> Iterator[Path | Unscanned]:
@@ -124,14 +124,14 @@ def content_of(path: Path) -> Content:
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise NotScanned("it is neither a file nor a folder", quietly=True)
+                raise NoText("it is neither a file nor a folder")
             if status.st_size > MAX_BYTES:
-                raise NotScanned(f"it is larger than {MAX_BYTES // 1024**2} MB")
+                raise TooLarge(f"it is larger than {MAX_BYTES // 1024**2} MB")
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as failure:
         raise NotScanned(_why(failure)) from None
     if len(raw) > MAX_BYTES:
-        raise NotScanned(f"it is larger than {MAX_BYTES // 1024**2} MB")
+        raise TooLarge(f"it is larger than {MAX_BYTES // 1024**2} MB")
     return _content(raw, text=path.suffix.lower() in _TEXT or path.name.startswith(".env"))
 
 
@@ -141,7 +141,7 @@ def _content(raw: bytes, *, text: bool) -> Content:
     if codec is not None and (decoded := _as_utf8(raw, codec)) is not None:
         return Content(text=decoded, codec=codec, digest=digest)
     if not text and b"\0" in raw[:_SNIFFED]:
-        raise NotScanned("it is no text", quietly=True)
+        raise NoText("it is no text")
     return Content(text=raw, codec=None, digest=digest)
 
 

