@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 BASE = "/user/ann/"
+AUTHORIZE = "/public/v1/oauth/authorize/"
 CONNECT = "import ic_notebook as ic\nsession = ic.connect(timeout=30)"
 DOOR = re.compile(r"http://127\.0\.0\.1:\d+/door")
 OUR_DOOR = re.compile(r".*/ic-notebook/door")
@@ -65,7 +66,11 @@ def test_from_elsewhere_it_comes_through_the_jupyter_server(notebook, lab, sandb
     notebook.open(LOAD, CREDITS, server=lab).run(0)
     panel = notebook.panel(0)
     assert redirect_uri(panel) == f"{lab.url}ic-notebook/callback"
+    sandbox.requests.clear()
     with tab(notebook, panel) as page:
+        expect(page.get_by_role("button", name="Approve")).to_be_visible()
+        # From the click to the consent page the browser asks for nothing of ours.
+        assert {request.path for request in sandbox.requests} <= {AUTHORIZE, urlsplit(page.url).path}
         approve(page)
         expect(page.get_by_role("heading")).to_have_text("Connected")
         assert "code=" not in page.url
