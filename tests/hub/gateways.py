@@ -41,7 +41,7 @@ def running_gateway(folder: Path, sandbox_url: str, *, elsewhere: bool = False) 
     port = free_port()
     environment = {**environment_of_its_own(folder), "IC_BASE_URL": sandbox_url}
     # A gateway's kernels have neither HOME nor USER.
-    to_kernels = [name for name in environment if name.startswith(("IC_", "IPYTHON", "XDG_"))]
+    to_kernels = [name for name in environment if name.startswith(("IC_", "IPYTHON", "PYTHON", "XDG_"))]
     command = [
         *(sys.executable, "-m", "kernel_gateway", "--KernelGatewayApp.ip=127.0.0.1"),
         *(f"--KernelGatewayApp.port={port}", "--KernelGatewayApp.port_retries=0"),

@@ -92,6 +92,18 @@ def test_two_people_each_connect_with_one_click_while_a_cell_blocks_and_the_logs
 
 
 @long
+def test_a_page_from_the_hub_could_not_reach_this_computer_without_asking(sandbox, ann, notebook_at):
+    """What the tests above rest on: for the browser, the Hub is out on the internet."""
+    page = notebook_at(ann).open(LOAD).page
+    reach = "url => fetch(url, {mode: 'no-cors'}).then(() => 'reached', () => 'refused')"
+    assert page.evaluate(reach, sandbox.url) == "refused"
+    there = ann.context.new_page()
+    there.goto(sandbox.url)
+    assert there.evaluate(reach, sandbox.url) == "reached"
+    there.close()
+
+
+@long
 def test_a_second_server_of_the_same_person_connects_by_its_own_address(hub, ann, notebook_at):
     page = ann.context.new_page()
     page.goto(f"{hub.url}hub/spawn/ann/second", wait_until="commit")
