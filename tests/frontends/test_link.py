@@ -11,9 +11,11 @@ from dataclasses import replace
 import pytest
 
 from tests.jupyter.conftest import SETTINGS
-from tests.jupyter.kernels import Kernel, Ran
+from tests.jupyter.kernels import Kernel, Ran, running_kernel
 from tests.jupyter.people import CREDITS, approve, deny, last_address, paths, query
 from tests.jupyter.test_waiting_in_a_cell import NO_LINGER, NOBODY_THERE, port_of
+from tests.kernels.generations import GENERATIONS, INSTALLED, ROOT, python_of
+from tests.sizes import LONG
 
 pytestmark = pytest.mark.kernel
 
@@ -190,3 +192,27 @@ def test_a_panel_names_the_way_without_a_widget_and_holds_no_link(kernel):
     assert query(url)["state"] not in json.dumps(shown)
     with pytest.raises(queue.Empty):
         kernel.client.get_stdin_msg(timeout=0.1)
+
+
+@pytest.mark.skipif(not LONG, reason="one of the long tests: make test-long")
+@pytest.mark.parametrize("generation", [name for name in GENERATIONS if name != INSTALLED])
+def test_every_generation_of_ipykernel_takes_the_answer_and_an_interrupt(sandbox, generation):
+    variables = {"PYTHONPATH": str(ROOT), "IC_BASE_URL": sandbox.url}
+    with running_kernel(python=python_of(generation), **variables) as kernel:
+        cell = Cell(kernel)
+        cell.asks()
+        kernel.manager.interrupt_kernel()
+        assert cell.ends().error == [f"SignInCancelled: {STOPPED}"]
+        cell = Cell(kernel)
+        cell.asks()
+        assert "Connected" in approve(cell.url).text
+        cell.says("Connected. Press Enter in the box below to go on.")
+        cell.type("")
+        assert cell.ends().error == []
+        kernel.run("%ic_forget")
+        cell = Cell(kernel)
+        cell.asks()
+        cell.type(last_address(cell.url))
+        (last,) = cell.ends().contents("update_display_data")[-1:]
+        assert last["data"]["text/plain"].startswith("Connected (this kernel only).")
+        assert kernel.run(f"{PASTE} --new-client", allow_stdin=False).error == [NOBODY_THERE]
