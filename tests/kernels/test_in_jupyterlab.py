@@ -17,18 +17,19 @@ from tests.browser.conftest import (
     playwright_loop,  # noqa: F401 - a fixture
     start_jupyterlab,  # noqa: F401 - a fixture
 )
-from tests.kernels.conftest import TRIED
-from tests.kernels.generations import ROOT, python_of
+from tests.kernels.generations import GENERATIONS, ROOT, python_of
+from tests.sizes import LONG
 
 pytestmark = pytest.mark.browser
 
+TRIED = GENERATIONS if LONG else ["6.31"]
 CONNECT = "import ic_notebook as ic\nic.connect(timeout=60)\nprint('went on')"
 STATUS = "print(ic.status().connected)"
 
 
 @pytest.fixture(scope="module")
 def sandbox():
-    with serve_in_thread(SandboxSettings(auto_approve=True)) as running:
+    with serve_in_thread() as running:
         yield running
 
 
@@ -60,8 +61,9 @@ def run_all(notebook):  # noqa: F811 - the fixture's value
     notebook.page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
 
-def test_run_all_goes_on_once_connected(on_kernel):
+def test_run_all_goes_on_once_connected(on_kernel, sandbox):
     _, opened = on_kernel
+    sandbox.settings = SandboxSettings(auto_approve=True)
     notebook = opened(CONNECT, STATUS)  # noqa: F811
     run_all(notebook)
     panel = notebook.panel(0)
