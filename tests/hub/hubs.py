@@ -53,11 +53,11 @@ c.SimpleLocalProcessSpawner.home_dir_template = "{homes}/{{username}}"
 c.Spawner.cmd = ["{python}", "-m", "jupyterhub.singleuser"]
 c.Spawner.args = [
     "--allow-root",
+    "--ServerApp.log_level=DEBUG",
     "--LabApp.expose_app_in_browser=True",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
 ]
 c.Spawner.default_url = "/lab"
-c.Spawner.debug = True
 c.Spawner.http_timeout = c.Spawner.start_timeout = 60
 c.Spawner.environment = {environment}
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -88,6 +89,8 @@ def test_two_people_each_connect_with_one_click_while_a_cell_blocks_and_the_logs
     log = hub.log.read_text()
     for user in ("ann", "ben"):
         assert f"/user/{user}/ic-notebook/callback" in log
+    for one in ("JupyterHub", "ServerApp"):
+        assert re.search(rf"\[D [^\]]* {one}\b", log), f"{one} logs at DEBUG"
     assert not [secret for secret in secrets if secret in log]
 
 
@@ -143,7 +146,9 @@ def test_another_persons_browser_at_the_callback_gets_nothing_and_changes_nothin
 
 
 @long
-def test_a_browser_whose_login_is_gone_gets_our_page_and_goes_on_after_logging_in(hub, person, notebook_at):
+def test_a_browser_whose_login_is_gone_gets_our_page_and_goes_on_after_logging_in(
+    hub, person, notebook_at, tmp_path
+):
     """The cookies end between the click and the approval, as they do overnight."""
     seat = Seat(person(), hub, "ann")
     wait_for_server(seat.door, "ann")
@@ -155,6 +160,7 @@ def test_a_browser_whose_login_is_gone_gets_our_page_and_goes_on_after_logging_i
         approve(page)
         expect(page.get_by_role("heading")).to_have_text(pages.NOT_LOGGED_IN.heading)
         assert "next=" not in page.url
+        page.screenshot(path=tmp_path / "login_gone.png")
         secrets = seat.traffic.secrets
         assert len(secrets) == 2
         assert not [secret for secret in secrets if secret in hub.log.read_text()]
