@@ -214,15 +214,17 @@ def test_ctrl_c_in_the_middle_of_a_fix_leaves_every_file_whole(tree, tmp_path):
     assert len(list(tree.iterdir())) == 400
 
 
+AT_ONCE = (
+    "from ic_notebook.scan import progress; progress.AFTER = 0.0; progress.EVERY = 0.0;"
+    "import sys; from ic_notebook.cli import main; sys.exit(main(['scan', sys.argv[1]]))"
+)
+
+
 @posix
 def test_a_long_scan_at_a_terminal_shows_how_far_it_is_and_takes_that_away(tree, tmp_path):
     for number in range(200):
         (tree / f"{number}.py").write_text("x = 1\n")
-    script = (
-        "import time; from ic_notebook.scan import progress, scanning; progress.AFTER = 0.0; progress.EVERY = 0.0;"
-        "import sys; from ic_notebook.cli import main; sys.exit(main(['scan', sys.argv[1]]))"
-    )
-    with Terminal("-c", script, str(tree), home=tmp_path) as terminal:
+    with Terminal("-c", AT_ONCE, str(tree), home=tmp_path) as terminal:
         assert terminal.ends() == 0
     assert "\r100 files, 0 MB; found: 0" in terminal.shown
     assert terminal.shown.rindex("\r") < terminal.shown.index("200 files, 0.0 MB, looked through")
@@ -230,6 +232,6 @@ def test_a_long_scan_at_a_terminal_shows_how_far_it_is_and_takes_that_away(tree,
 
 def test_no_progress_where_there_is_no_terminal(tree, tmp_path):
     (tree / "a.py").write_text("x = 1\n")
-    done = run("-m", "ic_notebook", "scan", str(tree), home=tmp_path)
+    done = run("-c", AT_ONCE, str(tree), home=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     assert "\r" not in done.stderr
