@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import time
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -23,6 +24,8 @@ PINS = {
     "7.4": ("ipykernel==7.4.0",),
 }
 NEEDS_PYTHON = {"7.4": (3, 11)}
+UNUSED = 7 * 24 * 3600.0
+"""Seconds after which an environment goes that nobody used; a change of the pinned versions makes new ones."""
 INSTALLED = ".".join(version("ipykernel").split(".")[:2])
 GENERATIONS = [name for name in PINS if sys.version_info >= NEEDS_PYTHON.get(name, (3, 10))]
 if INSTALLED not in GENERATIONS:
@@ -42,9 +45,17 @@ def python_of(generation: str) -> str:
     complete = folder / "complete"
     with filelock.FileLock(f"{folder}.lock"):
         if not complete.exists():
+            _forget_old(folder.parent)
             _make(folder, wanted, constraints)
-            complete.touch()
+        complete.touch()
     return str(_python_in(folder))
+
+
+def _forget_old(folder: Path) -> None:
+    for complete in folder.glob("*/complete"):
+        with filelock.FileLock(f"{complete.parent}.lock"):
+            if complete.exists() and complete.stat().st_mtime < time.time() - UNUSED:
+                shutil.rmtree(complete.parent, ignore_errors=True)
 
 
 def _make(folder: Path, wanted: list[str], constraints: str) -> None:

@@ -73,7 +73,8 @@ def test_run_all_goes_on_once_connected(on_kernel, sandbox):
     expect(tab.value.get_by_role("heading", name="Connected")).to_be_visible()
     assert "went on" in notebook.wait(0)
     assert notebook.wait(1) == "True"
-    assert [notebook.prompt(index).inner_text() for index in (0, 1)] == ["[1]:", "[2]:"]
+    for index, prompt in enumerate(["[1]:", "[2]:"]):
+        expect(notebook.prompt(index)).to_have_text(prompt)
 
 
 def test_a_cell_that_waits_can_be_stopped_from_the_panel_or_says_how(on_kernel, sandbox):
@@ -95,4 +96,4 @@ def test_a_cell_that_waits_can_be_stopped_from_the_panel_or_says_how(on_kernel, 
         notebook.page.evaluate("() => window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
         assert "KeyboardInterrupt" in notebook.wait(0)
     assert notebook.wait(1) == ""
-    assert notebook.prompt(1).inner_text() == "[ ]:"
+    expect(notebook.prompt(1)).to_have_text("[ ]:")
