@@ -9,6 +9,8 @@ const PASTING = {
   title: "Approve in the other tab, then come back",
   text: "The last page will not load. That is expected: copy its address and paste it here.",
 };
+// Where it may well load, and a person has opened the field all the same.
+const PASTING_AFTER_ALL = { ...PASTING, text: "Copy the address of the last page and paste it here." };
 const PREPARING = { state: "preparing", title: "influencers.club", text: "Getting ready…" };
 const EMPTY = { state: "empty", title: "influencers.club", text: "" };
 const DEAD = {
@@ -134,8 +136,9 @@ class Panel {
 
   drawWords() {
     const loud = ["failed", "ended"].includes(this.view.state);
-    const { title, text } = this.pasting && this.view.state === "waiting" ? PASTING : this.view;
-    const { profile } = this.view;
+    const { profile, paste_only, state } = this.view;
+    const pasting = paste_only ? PASTING : PASTING_AFTER_ALL;
+    const { title, text } = this.pasting && state === "waiting" ? pasting : this.view;
     fill(loud ? this.status : this.alert);
     fill(
       loud ? this.alert : this.status,

@@ -179,8 +179,9 @@ NOBODY_WAITS = Page(
     status=200,
     tone="warn",
     heading="One more step",
-    text="Your notebook does not hear this page. Copy its address from the address bar and paste it into the "
-    "panel, under “Paste its address”. Where the panel does not wait any more, connect again there.",
+    text="Your notebook does not hear this page. Leave it open and show the panel in your notebook again, "
+    "which then goes on. Or copy the address of this page and paste it there, under “Paste its address”. "
+    "Where the panel does not wait any more, connect again.",
     keeps_address=True,
 )
 LOST = Page(

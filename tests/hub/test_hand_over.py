@@ -135,6 +135,7 @@ def test_with_the_panel_gone_the_last_pages_address_is_pasted_into_a_new_one(not
     panel = notebook.panel(0)
     says(panel, "Approve in the other tab")
     panel.get_by_role("button", name="Paste its address").click()
+    expect(panel.get_by_text("Copy the address of the last page and paste it here.")).to_be_visible()
     panel.screenshot(path=tmp_path / "new_panel.png")
     field = panel.get_by_role("textbox")
     field.fill(address)
