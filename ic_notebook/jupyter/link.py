@@ -27,6 +27,7 @@ from ic_notebook.sessions.session import Session
 from ic_notebook.sign_in import Attempt, SignIn
 
 _TICK = 0.2
+_HEARD_WITHIN = 5.0
 _BOX = "Address of the last page, or just Enter: "
 _PRESS_ENTER = "Press Enter in the box below to go on."
 _STOPPED = "The wait was stopped, and nobody is signed in. To sign in, run this cell again."
@@ -102,13 +103,26 @@ def _asked(
 def _answered(sign_in: SignIn, attempt: Attempt, answer: str, changed: threading.Event) -> str | None:
     """What is wrong with what was typed, or None."""
     if answer and not attempt.done():
-        changed.clear()
         sign_in.paste(answer)
-        changed.wait(_TICK)
+        background().run(_read)
+        heard_by = time.monotonic() + _HEARD_WITHIN
+        while not (attempt.done() or _problem(sign_in) or time.monotonic() > heard_by):
+            if sign_in.phase is LoginState.FINISHING:
+                break
+            changed.wait(_TICK)
+            changed.clear()
     while not attempt.done() and sign_in.phase is LoginState.FINISHING:
         changed.wait(_TICK)
         changed.clear()
-    return sign_in.login.problem if answer and sign_in.login else None
+    return _problem(sign_in) if answer else None
+
+
+def _problem(sign_in: SignIn) -> str | None:
+    return sign_in.login.problem if sign_in.login else None
+
+
+async def _read() -> None:
+    """What was posted to the background before this has been done by now."""
 
 
 async def _tell_end(shown: _Shown, attempt: Attempt, deadline: float) -> None:

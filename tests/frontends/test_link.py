@@ -103,6 +103,8 @@ def test_a_wrong_answer_is_explained_in_the_box_and_the_right_one_still_taken(ke
     cell.asks()
     cell.type("that is not it")
     assert "There is no code in that" in cell.asks()
+    cell.type("A" * 43)
+    assert "The service knows no such code." in cell.asks()
     cell.type("")
     assert cell.asks().startswith("Address")
     cell.type(last_address(cell.url))
