@@ -28,7 +28,7 @@ _HERE = pathlib.Path(__file__).parent
 _SOURCES = ("elements", "focus", "controls", "pasting", "remembering", "foot", "tables", "doors", "panel")
 FALLBACK = (
     "The influencers.club sign-in panel is a widget, which this page does not show. Run this cell again; if "
-    "the panel is still not there, run %ic_connect --paste, which does without."
+    "the panel is still not there, run %ic_connect --paste, which needs none."
 )
 
 

@@ -32,7 +32,7 @@ def test_loading_shows_a_panel_and_asks_for_nothing_before_it_is_seen(kernel, sa
     ran = kernel.run("%load_ext ic_notebook")
     (shown,) = ran.contents("display_data")
     assert WIDGET in shown["data"]
-    assert "IC_ACCESS_TOKEN" in shown["data"]["text/plain"]
+    assert "%ic_connect --paste" in shown["data"]["text/plain"]
     assert not ran.printed
     page = kernel.displayed(ran)
     assert kernel.run("1 + 1").text == "2"
