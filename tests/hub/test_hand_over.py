@@ -88,7 +88,9 @@ def test_the_last_page_hands_over_to_the_panel_with_one_click(notebook, lab):
 
 
 @long
-@pytest.mark.skipif(not can_be_elsewhere(), reason="makes a network namespace: needs root, unshare and ip")
+@pytest.mark.skipif(
+    LONG and not can_be_elsewhere(), reason="makes a network namespace: needs root, unshare and ip"
+)
 def test_so_it_does_where_the_kernel_is_in_another_network(context, gateways, servers, request):
     lab = servers(gateways(elsewhere=True))
     with notebooks_of(context, lab, request.node.name) as one_more:
