@@ -63,6 +63,14 @@ def test_found_is_1_and_says_where_and_never_what(tree, scan, monkeypatch):
         assert not any(part in out + err for secret in (TOKEN, KEY) for part in parts_of(secret))
 
 
+def test_a_known_token_inside_a_longer_literal_is_told_as_what_it_is(tree, scan, monkeypatch):
+    monkeypatch.setenv("IC_ACCESS_TOKEN", TOKEN)
+    (tree / "a.py").write_text(f'api_key = "{KEY}{TOKEN}"')
+    _, out, _ = scan(tree / "a.py", "--fix", "--yes")
+    assert out == f"{tree}/a.py: line 1: the token in IC_ACCESS_TOKEN\n"
+    assert TOKEN not in (tree / "a.py").read_text()
+
+
 def test_a_path_that_is_not_there_is_2(tree, scan):
     code, out, err = scan(tree / "nowhere.ipynb")
     assert (code, out) == (2, "")
@@ -234,4 +242,4 @@ def test_no_progress_where_there_is_no_terminal(tree, tmp_path):
     (tree / "a.py").write_text("x = 1\n")
     done = run("-c", AT_ONCE, str(tree), home=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "\r" not in done.stderr
+    assert "found:" not in done.stderr

@@ -14,6 +14,7 @@ from keyring.errors import KeyringLocked
 from ic_notebook.scan.known import known_secrets
 from ic_notebook.storage import choice
 from tests.scan.conftest import SERVICE, notebook, written
+from tests.scan.samples import KEY
 
 ACCESS = "Zt4-kQ_9vXw2Lr7nBc8Md3"
 REFRESH = "y7Hs5Fp1Ja6Ge0UoWqKi9Xc3"
@@ -94,7 +95,7 @@ def test_a_locked_keyring_is_one_line_and_the_scan_goes_on(tree, keep, scan, sys
         raise KeyringLocked("no")
 
     monkeypatch.setattr(system_keyring, "get_password", locked)
-    (tree / "a.py").write_text('api_key = "q7Rw2vKz9TnB4xLm8PjD5sHf3GcY6aEu"')
+    (tree / "a.py").write_text(f'api_key = "{KEY}"')
     code, out, err = scan(tree, "--profile", "agency-a")
     assert code == 1
     assert out.count("\n") == 1
