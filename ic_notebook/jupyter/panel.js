@@ -168,7 +168,7 @@ class Panel {
   connectedActions() {
     const { controls } = this;
     const disconnect = () => this.end({ type: "disconnect" }, "Disconnecting…", "panel");
-    if (!this.view.can_disconnect) return [this.apps.toggle()];
+    if (!this.view.can_disconnect) return this.view.can_list === false ? [] : [this.apps.toggle()];
     if (controls.asking === "panel") return [this.apps.toggle(), controls.question("Disconnect?", disconnect)];
     const look = this.view.busy ? { "aria-disabled": "true" } : {};
     return [this.apps.toggle(), controls.button("Disconnect", "panel", () => controls.ask("panel"), look)];

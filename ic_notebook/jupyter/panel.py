@@ -152,8 +152,10 @@ class ConnectPanel(anywidget.AnyWidget):
         self.tell()
 
     def _with_session(self, act: Callable[..., Any], *arguments: Any) -> None:
+        from ic_notebook.jupyter.view import may_list
+
         session = self._sign_in.session if self._sign_in is not None else None
-        if session is not None:
+        if session is not None and may_list(session):
             background().submit(self._safely, act, session, *arguments)
 
     async def _safely(self, act: Callable[..., Any], *arguments: Any) -> None:

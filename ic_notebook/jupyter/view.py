@@ -202,10 +202,16 @@ def _connected(sign_in: SignIn, session: Session) -> View:
     in_memory = session.store is None and not session.is_from_environment
     return _picture("connected", title, " · ".join([*left, status.kept or "", *since, *registered])) | {
         "can_disconnect": not session.is_from_environment,
+        "can_list": may_list(session),
         "remark": sign_in.keeping.failure if in_memory else None,
         "next": NEXT,
         "cells": [{"name": cell.name, "title": cell.title, "code": cell.code} for cell in CELLS],
     }
+
+
+def may_list(session: Session) -> bool:
+    """Whether a panel may list and revoke apps: not for each visitor, with a token that is the operator's."""
+    return not (session.is_from_environment and environment.serves_many())
 
 
 def _failed(failure: ICNotebookError, base_url: str) -> View:

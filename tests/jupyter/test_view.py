@@ -587,3 +587,26 @@ def test_a_hosted_proxy_leaves_a_way_around_it():
     login = by("hosted", route=route, request=SimpleNamespace(state="s", url=URL))
     assert view(sign_in(LoginState.WAITING, login=login))["direct_url"] == URL
     assert view(sign_in(LoginState.WAITING))["direct_url"] is None
+
+
+def test_visitors_of_voila_do_not_see_the_apps_of_whoever_set_the_token(monkeypatch):
+    operators, visitors_own = session(environment=True), session()
+    assert view(sign_in(session=operators))["can_list"] is True
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.13")
+    assert view(sign_in(session=operators))["can_list"] is False
+    assert view(sign_in(session=visitors_own))["can_list"] is True
+
+
+@pytest.mark.parametrize("intent", ["apps", "revoke", "disconnect"])
+def test_nor_does_a_page_that_asks_all_the_same(monkeypatch, intent):
+    panel, asked = ConnectPanel(), []
+    panel._sign_in = sign_in(session=session(environment=True))
+    monkeypatch.setattr(
+        panel_module, "background", lambda: SimpleNamespace(submit=lambda *call: asked.append(call))
+    )
+    act = {"apps": panel._load_apps, "revoke": panel._revoke, "disconnect": panel._disconnect}[intent]
+    panel._with_session(act)
+    assert len(asked) == 1
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.13")
+    panel._with_session(act)
+    assert len(asked) == 1
