@@ -30,6 +30,7 @@ USERS = ("ann", "ben")
 PASSWORD = "dummy"
 PROXY = "configurable-http-proxy"
 PROXY_VERSION = "5.3.0"
+NODE = 20
 CONFIG = """
 c = get_config()
 c.JupyterHub.bind_url = "https://127.0.0.1:{port}"
@@ -80,14 +81,19 @@ def without_it(reason: str) -> None:
     pytest.skip(reason)
 
 
+def _major(node: str) -> int:
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+    return int(said.strip().removeprefix("v").partition(".")[0] or 0)
+
+
 def proxy_command() -> str:
     """The Hub's proxy: the system's, else one that npm puts into a cache outside this repository."""
     system = shutil.which(PROXY)
     if system:
         return system
-    npm = shutil.which("npm")
-    if npm is None:
-        without_it(f"no npm, which installs the Hub's proxy: install Node.js and npm, or {PROXY}")
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None or _major(node) < NODE:
+        without_it(f"no npm on Node.js {NODE} or newer, which installs the Hub's proxy; or install {PROXY}")
     folder = user_cache_path("ic-notebook-tests") / f"{PROXY}-{PROXY_VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
     binary = folder / "node_modules/.bin" / PROXY
