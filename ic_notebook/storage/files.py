@@ -48,11 +48,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
+        temporary = None
     except OSError as failure:
+        raise StorageError(f"{path} cannot be written: {failure.strerror}. Check disk and owner.") from None
+    finally:
+        # Also where it was interrupted.
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
-        raise StorageError(f"{path} cannot be written: {failure.strerror}. Check disk and owner.") from None
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ COMMANDS = [
     "disconnect",
     "forget",
     "token",
+    "scan",
     "sandbox",
     "demo",
 ]

@@ -195,3 +195,18 @@ def test_an_exception_under_the_lock_releases_it(tmp_path):
         raise ZeroDivisionError
     with locked(tmp_path / "f"):
         pass
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, OSError])
+def test_a_write_that_is_interrupted_leaves_no_part_beside_the_old_file(tmp_path, monkeypatch, interrupt):
+    path = tmp_path / "kept"
+    write_atomically(path, b"old")
+
+    def stopped(*_):
+        raise interrupt
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises((KeyboardInterrupt, SystemExit, StorageError)):
+        write_atomically(path, b"new")
+    assert [each.name for each in tmp_path.iterdir()] == ["kept"]
+    assert path.read_bytes() == b"old"
