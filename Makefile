@@ -35,10 +35,10 @@ check: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 test-long: $(STAMP)
-	IC_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 1800
+	IC_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --timeout 1800
 
 # An environment of its own: the peers are nobody's dependencies. BENCH="--only storm" gives options.
 BENCH ?=

@@ -163,7 +163,7 @@ def test_a_kernel_that_was_restarted_is_named_by_the_page_of_the_jupyter_server(
         notebook.wait_for_kernel()
         approve(page)
         heading(page, "One more step")
-        expect(page.get_by_text("connect again there")).to_be_visible()
+        expect(page.get_by_text("connect again")).to_be_visible()
     notebook.run(0)
     with tab(notebook, notebook.panel(0)) as page:
         approve(page)

@@ -252,7 +252,8 @@ def test_thousand_starts_and_ends_leave_no_thread_and_no_file_descriptor(
         if number % 2:
             until(lambda: not background.running)
     until(lambda: not threads_of())
-    assert len(list(descriptors.iterdir())) <= before
+    # A few may be of whatever else this process has begun meanwhile; a leak has one for each start.
+    assert len(list(descriptors.iterdir())) < before + 100
 
 
 def test_thread_that_cannot_start_is_an_error_and_not_a_wait_for_ever(
