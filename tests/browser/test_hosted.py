@@ -160,6 +160,7 @@ def test_this_computer_is_tried_from_its_own_pages_and_from_vs_code_alone(notebo
     assert notebook.page.evaluate(WAYS, [source, place]) == ways
 
 
+@needs_time
 def test_a_webview_without_storage_or_cookies_still_gets_a_link_and_a_paste(notebook, lab):
     """As in a sandboxed frame: cookies cannot be read, the clipboard not, and nothing on this computer be reached."""
     notebook.page.route(DOOR, lambda route: route.abort())

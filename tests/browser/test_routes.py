@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.test_sign_in import CREDITS, LOAD, approve, says, tab
+from tests.sizes import needs_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +82,7 @@ def test_from_elsewhere_it_comes_through_the_jupyter_server(notebook, lab, sandb
     assert "code=" not in log
 
 
+@needs_time
 def test_it_comes_while_a_cell_blocks_the_kernel(notebook, lab):
     no_loopback(notebook)
     notebook.open(LOAD, "import time\ntime.sleep(6)\n'rested'", server=lab).run(0)
@@ -96,6 +98,14 @@ def test_it_comes_while_a_cell_blocks_the_kernel(notebook, lab):
     assert "rested" in notebook.wait(1)
 
 
+def test_cancel_in_the_panel_ends_the_cell_that_waits(notebook, lab):
+    notebook.open(CONNECT, server=lab)
+    notebook.start(0)
+    with tab(notebook, notebook.panel(0)):
+        notebook.panel(0).get_by_role("button", name="Cancel").click()
+    assert "SignInCancelled" in notebook.wait(0, seconds=10)
+
+
 @pytest.fixture(scope="module")
 def proxying(start_jupyterlab, sandbox):
     """JupyterLab without our extension, with jupyter-server-proxy."""
@@ -105,6 +115,7 @@ def proxying(start_jupyterlab, sandbox):
     )
 
 
+@needs_time
 def test_without_our_extension_it_comes_through_jupyter_server_proxy(notebook, proxying):
     no_loopback(notebook)
     notebook.open(LOAD, "%ic_status", server=proxying).run(0)

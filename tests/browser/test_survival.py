@@ -109,6 +109,7 @@ def test_a_double_click_opens_two_tabs_of_one_sign_in(notebook, lab, sandbox):
     assert sum(request.path.endswith("/token/") for request in sandbox.requests) == 1
 
 
+@needs_time
 def test_a_redirect_after_the_timeout_finds_that_it_is_over(notebook, lab):
     notebook.open(TIMED, server=lab)
     notebook.start(0)
@@ -142,19 +143,23 @@ def test_a_kernel_that_ends_meanwhile_leaves_no_port_and_no_file(notebook, lab, 
 
 
 @needs_time
-def test_a_kernel_that_was_killed_is_noticed_when_the_person_comes_back(notebook, lab):
+def test_a_kernel_that_sleeps_meanwhile_is_noticed_and_goes_on_when_it_wakes(notebook, lab):
     notebook.open(LOAD, server=lab).run(0)
     process = psutil.Process(notebook.kernel(read="__import__('os').getpid()"))
-    with tab(notebook, notebook.panel(0)):
+    with tab(notebook, notebook.panel(0)) as page:
         says(notebook.panel(0), "Approve in the other tab")
-        process.suspend()  # as one that is gone, without JupyterLab's starting another
-    try:
-        notebook.page.evaluate("() => window.dispatchEvent(new Event('focus'))")
-        expect(notebook.panel(0)).to_contain_text("not connected to a running kernel", timeout=15_000)
-    finally:
-        process.resume()
+        process.suspend()
+        try:
+            notebook.page.evaluate("() => window.dispatchEvent(new Event('focus'))")  # the person comes back
+            expect(notebook.panel(0)).to_contain_text("not connected to a running kernel", timeout=15_000)
+        finally:
+            process.resume()
+        approve(page)
+        heading(page, "Connected")
+    says(notebook.panel(0), "Connected")
 
 
+@needs_time
 def test_a_kernel_that_was_restarted_is_named_by_the_page_of_the_jupyter_server(notebook, lab):
     no_loopback(notebook)
     notebook.open(LOAD, server=lab).run(0)

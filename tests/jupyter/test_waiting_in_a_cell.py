@@ -11,7 +11,7 @@ import pytest
 
 from tests.jupyter.conftest import SETTINGS
 from tests.jupyter.kernels import Kernel, Page
-from tests.jupyter.people import approve, deny, paths, query
+from tests.jupyter.people import approve, deny, last_address, paths, query
 
 pytestmark = pytest.mark.kernel
 
@@ -182,3 +182,29 @@ def test_a_kernel_that_is_shut_down_while_a_cell_waits_ends_promptly(new_kernel)
     assert time.monotonic() - asked_at < 4
     assert not process.is_running()
     assert "ic_notebook" not in kernel.log.read_text()
+
+
+@cells
+@pytest.mark.parametrize("how", ["cancel", "paste"])
+def test_what_a_person_does_reaches_a_waiting_cell_by_the_door(kernel, code, how):
+    cell, page, url = waiting(kernel, code)
+    assert page.at_door("opened") == page.door["answer"]
+    page.shows("waiting", blocked=False)
+    text = {"text": last_address(url)} if how == "paste" else {}
+    assert page.at_door(how, **text) == page.door["answer"]
+    ran = kernel.finish(cell, within=10)
+    if how == "cancel":
+        assert ran.reply["ename"] == "SignInCancelled"
+    else:
+        assert ran.text.startswith("<Session connected")
+
+
+def test_without_a_door_a_waiting_cell_says_to_interrupt(kernel):
+    cell = kernel.start(CONNECT)
+    page = kernel.panel_of(cell)
+    page.explores = False
+    page.shows("ready")
+    assert page.at_door("opened") is not None
+    assert "interrupt the kernel" in page.shows("waiting", blocked=True)["text"]
+    kernel.manager.interrupt_kernel()
+    kernel.finish(cell)

@@ -18,11 +18,11 @@ from tests.browser.conftest import (
     start_jupyterlab,  # noqa: F401 - a fixture
 )
 from tests.kernels.generations import GENERATIONS, ROOT, python_of
-from tests.sizes import LONG
+from tests.sizes import needs_time
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, needs_time]
 
-TRIED = GENERATIONS if LONG else ["6.31"]
+TRIED = GENERATIONS
 CONNECT = "import ic_notebook as ic\nic.connect(timeout=60)\nprint('went on')"
 STATUS = "print(ic.status().connected)"
 
