@@ -78,6 +78,11 @@ def headers(*, script: str = _SCRIPT) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _writable(text: object) -> str:
+    """Text of elsewhere, bounded; half of a surrogate pair could not be written."""
+    return str(text)[:_MAX_TEXT].encode("utf-8", "replace").decode()
+
+
 HEADERS = headers()
 HAND_OVER_HEADERS = headers(script=_HAND_OVER)
 
@@ -105,15 +110,17 @@ class Page:
         try:
             given = json.loads(text)
             page = cls(
-                status=int(given["status"]),
+                status=given["status"],
                 tone=str(given["tone"]),
-                heading=str(given["heading"])[:_MAX_TEXT],
-                text=str(given["text"])[:_MAX_TEXT],
+                heading=_writable(given["heading"]),
+                text=_writable(given["text"]),
                 keeps_address=given.get("keeps_address") is True,
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
-        return page if page.tone in _TONES and 200 <= page.status < 600 else None
+        # Others have no body, and a server that is made to send one fails, with the query in its log.
+        shown = type(page.status) is int and (page.status == 200 or 400 <= page.status < 600)
+        return page if shown and page.tone in _TONES else None
 
     def to_bytes(self, *, hands_over: bool = False) -> bytes:
         """The page as UTF-8 HTML; heading and text are escaped.

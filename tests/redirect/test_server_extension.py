@@ -202,6 +202,10 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "markup": lambda: _json({"status": 200, "tone": "good", "heading": HTML.decode(), "text": HTML.decode()}),
     "tone": lambda: _json({"status": 200, "tone": '"><script>', "heading": "h", "text": "t"}),
     "status": lambda: _json({"status": 99, "tone": "good", "heading": "h", "text": "t"}),
+    "no body": lambda: _json({"status": 204, "tone": "good", "heading": "h", "text": "t"}),
+    "not modified": lambda: _json({"status": 304, "tone": "good", "heading": "h", "text": "t"}),
+    "endless": lambda: _json({"status": float("inf"), "tone": "good", "heading": "h", "text": "t"}),
+    "no character": lambda: _json({"status": 200, "tone": "good", "heading": "\ud800", "text": "\udfff"}),
     "long": lambda: b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 200_000,
     "nothing": lambda: b"",
 }
