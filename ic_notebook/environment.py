@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -114,6 +115,7 @@ def kernel_folder() -> Path | None:
     return Path(connection_file).parent if isinstance(connection_file, str) and connection_file else None
 
 
+@functools.cache
 def shares_jupyter() -> bool:
     """Whether the Jupyter server that started this kernel runs in the environment of this kernel."""
     try:

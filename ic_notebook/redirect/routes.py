@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ic_notebook.oauth.loopback import is_loopback
-
 PORTS = (21873, 23417, 25931, 26783, 28219, 29347, 30671, 31957)
 """The loopback ports that are registered together; the first free one is used."""
 PATH = "/callback"
@@ -101,12 +99,10 @@ class Findings:
 
     Attributes:
         tried: in the order in which the page tried them.
-        on_loopback: whether the page itself is on this computer, as far as its address tells.
         origin: of the page; None where it has none that a browser could come back to.
     """
 
     tried: tuple[Tried, ...] = ()
-    on_loopback: bool = False
     origin: str | None = None
     _base_url: str | None = field(default=None, repr=False)
     _hosted: str | None = field(default=None, repr=False)
@@ -124,7 +120,6 @@ class Findings:
         tried = [_tried(entry) for entry in entries[:20]] if isinstance(entries, list) else []
         return cls(
             tried=tuple(entry for entry in tried if entry is not None),
-            on_loopback=origin is not None and is_loopback(urlsplit(origin).hostname),
             origin=origin,
             _base_url=base_url,
             _hosted=hosted,
