@@ -34,8 +34,12 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
+from ic_notebook.sandbox import SandboxSettings, serve_in_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ic_notebook.sandbox import RunningSandbox
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -255,6 +259,23 @@ def start_jupyterlab(tmp_path_factory) -> Iterator[Callable[..., JupyterLab]]:
 def jupyterlab(start_jupyterlab) -> JupyterLab:
     """The server that tests share, one a worker: ``.url``, ``.root`` (its notebooks), ``.log`` (a file, at DEBUG)."""
     return start_jupyterlab()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[RunningSandbox]:
+    """A sandbox that the tests of a file share."""
+    with serve_in_thread(SandboxSettings()) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox_as_new(sandbox: RunningSandbox) -> Iterator[None]:
+    """The sandbox with its defaults and nothing counted yet; what the test registered is ended."""
+    sandbox.settings = SandboxSettings()
+    sandbox.requests.clear()
+    yield
+    for client_id in sandbox.store.clients():
+        sandbox.store.end_client(client_id)
 
 
 # -- a notebook in it

@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import expect
 
 from ic_notebook.jupyter.panel import ConnectPanel
-from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.test_sign_in import LOAD, approve, says, tab
 from tests.sizes import needs_time
 
@@ -28,12 +27,6 @@ WAYS = """([source, place]) => {
   doors.door = {key: "k", answer: "a", port: 1001};
   return doors.ways().map(({name, url}) => `${name} ${url}`);
 }"""
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with serve_in_thread(SandboxSettings()) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.test_sign_in import CREDITS, LOAD, approve, says, tab
 from tests.sizes import needs_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("sandbox_as_new")]
 
 BASE = "/user/ann/"
 AUTHORIZE = "/public/v1/oauth/authorize/"
@@ -26,24 +25,9 @@ OUR_DOOR = re.compile(r".*/ic-notebook/door")
 
 
 @pytest.fixture(scope="module")
-def sandbox():
-    with serve_in_thread(SandboxSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def lab(start_jupyterlab, sandbox):
     """JupyterLab below a path of its own, as a Hub's servers are, with our extension."""
     return start_jupyterlab({"IC_BASE_URL": sandbox.url}, base_url=BASE)
-
-
-@pytest.fixture(autouse=True)
-def _defaults(sandbox) -> Iterator[None]:
-    sandbox.settings = SandboxSettings()
-    sandbox.requests.clear()
-    yield
-    for client_id in sandbox.store.clients():
-        sandbox.store.end_client(client_id)
 
 
 def redirect_uri(panel) -> str:

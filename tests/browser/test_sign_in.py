@@ -11,14 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from ic_notebook.sandbox import SandboxSettings, serve_in_thread
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Locator, Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("sandbox_as_new")]
 
 LOAD = "%load_ext ic_notebook"
 CREDITS = 'import ic_notebook as ic\nic.client().get("/public/v1/accounts/credits/").json()'
@@ -34,24 +32,9 @@ REGISTER, TOKEN = "/public/v1/oauth/register/", "/public/v1/oauth/token/"
 
 
 @pytest.fixture(scope="module")
-def sandbox():
-    with serve_in_thread(SandboxSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def lab(start_jupyterlab, sandbox):
     """JupyterLab whose kernels use the sandbox, and which saves the state of widgets without being asked."""
     return start_jupyterlab({"IC_BASE_URL": sandbox.url})
-
-
-@pytest.fixture(autouse=True)
-def _defaults(sandbox) -> Iterator[None]:
-    sandbox.settings = SandboxSettings()
-    sandbox.requests.clear()
-    yield
-    for client_id in sandbox.store.clients():
-        sandbox.store.end_client(client_id)
 
 
 def paths(sandbox) -> list[str]:

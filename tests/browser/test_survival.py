@@ -11,15 +11,14 @@ import pytest
 from playwright.sync_api import expect
 
 from ic_notebook.redirect.rendezvous import PREFIX
-from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.test_routes import no_loopback
 from tests.browser.test_sign_in import LOAD, approve, says, tab
 from tests.sizes import needs_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("sandbox_as_new")]
 
 TIMED = "import ic_notebook as ic\nic.connect(timeout=3)"
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -28,23 +27,8 @@ OVER = "This sign-in is over"
 
 
 @pytest.fixture(scope="module")
-def sandbox():
-    with serve_in_thread(SandboxSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def lab(start_jupyterlab, sandbox):
     return start_jupyterlab({"IC_BASE_URL": sandbox.url})
-
-
-@pytest.fixture(autouse=True)
-def _defaults(sandbox) -> Iterator[None]:
-    sandbox.settings = SandboxSettings()
-    sandbox.requests.clear()
-    yield
-    for client_id in sandbox.store.clients():
-        sandbox.store.end_client(client_id)
 
 
 def port_of(panel) -> int:
