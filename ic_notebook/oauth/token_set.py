@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -53,7 +54,11 @@ class TokenSet:
 
     def due(self, *, age: float) -> bool:
         """Whether it is time to renew it: a minute before its end, less for a short-lived one."""
-        return self.lifetime is not None and age >= self.lifetime - min(LEEWAY, self.lifetime / 10)
+        return age >= self._due_at_age
+
+    @functools.cached_property
+    def _due_at_age(self) -> float:
+        return math.inf if self.lifetime is None else self.lifetime - min(LEEWAY, self.lifetime / 10)
 
     def to_json(self) -> str:
         """The token set as text, tokens included, for a place that keeps secrets."""

@@ -34,20 +34,27 @@ class Attempt:
     failure: ICNotebookError | None = None
 
 
-def steps(source: TokenSource, *, replayable: Callable[[], bool]) -> Steps:
+def steps(source: TokenSource, *, replayable: Callable[[], bool], refused: TokenSet | None = None) -> Steps:
     """One call: renew ahead, send, and send again: three sends at most.
 
     And one refresh, unless what it gave was overtaken before it could be used.
+
+    Args:
+        source: of the tokens.
+        replayable: whether the call can be sent again.
+        refused: the tokens that it was sent with already; None where they have to be renewed ahead.
     """
-    tokens = source.current()
-    attempt = Attempt(tokens)
-    if source.due(tokens):
-        try:
-            attempt = Attempt(*_renewed((yield source.renew(tokens))))
-        except ICNotebookError as failure:
-            attempt = not_renewed(source, tokens, failure)
-    if (yield attempt.tokens):
+    attempt = (yield from _ahead(source)) if refused is None else Attempt(refused)
+    if refused is not None or (yield attempt.tokens):
         yield from again(source, attempt, replayable=replayable)
+
+
+def _ahead(source: TokenSource) -> Generator[Step, bool | Renewed, Attempt]:
+    tokens = source.current()
+    try:
+        return Attempt(*_renewed((yield source.renew(tokens))))
+    except ICNotebookError as failure:
+        return not_renewed(source, tokens, failure)
 
 
 def not_renewed(source: TokenSource, tokens: TokenSet, failure: ICNotebookError) -> Attempt:

@@ -108,7 +108,8 @@ class StoredTokens:
 
     def age(self, tokens: TokenSet) -> float:
         """Seconds since these were obtained."""
-        return max(self._clock() - tokens.obtained_at, self._monotonic() - self._received)
+        by_the_clock, awake = self._clock() - tokens.obtained_at, self._monotonic() - self._received
+        return max(by_the_clock, awake)
 
     @property
     def outdated(self) -> bool:
@@ -201,7 +202,7 @@ class StoredTokens:
 
     def _being_replaced(self, tokens: TokenSet) -> bool:
         flight = self._flights.get(True)
-        return tokens.refresh_token is not None and flight is not None and not flight.done()
+        return flight is not None and tokens.refresh_token is not None and not flight.done()
 
     async def _renewed(self, tokens: TokenSet, *, refused: bool) -> Renewed:
         try:
