@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: help demo test test-long bench check format lock clean
+.PHONY: help demo test test-long coverage bench check format lock clean
 help:
 	@echo "make demo       a sandbox server and JupyterLab on the quickstart notebook"
 	@echo "make test       every check and every test"
 	@echo "make test-long  the tests with their full numbers"
+	@echo "make coverage   the tests once more, and which lines they ran"
 	@echo "make bench      what it costs beside its peers, and what the sandbox bears (BENCH=--quick: less exactly)"
 	@echo "make format     put the code in its usual form"
 	@echo "make lock       choose the pinned versions anew (needs uv)"
@@ -34,11 +35,17 @@ check: $(STAMP)
 	$(BIN)/mypy --python-version 3.14
 	$(BIN)/lint-imports --no-logo
 
+# A file's tests run in one process, and the browser's, which take longest, first.
+SHARED_OUT = -n 2 --dist loadfile --no-loadscope-reorder
+
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/python -m pytest $(SHARED_OUT)
 
 test-long: $(STAMP)
-	IC_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --timeout 1800
+	IC_TEST_LONG=1 $(BIN)/python -m pytest $(SHARED_OUT) --timeout 1800
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest $(SHARED_OUT) --cov --cov-report=term
 
 # An environment of its own: the peers are nobody's dependencies. BENCH="--only storm" gives options.
 BENCH ?=

@@ -206,6 +206,34 @@ class Background:
         loop.call_later(0.1 if tasks else 0.0, loop.stop)
 
 
+_settling: dict[tuple[object, asyncio.AbstractEventLoop], asyncio.Future[None]] = {}
+
+
+def settling(work: concurrent.futures.Future[Any]) -> asyncio.Future[None]:
+    """Settles once `work` is done; what came of it is not looked at. To be waited for by `asyncio.wait`.
+
+    One for all who wait in a loop: each of a thousand would wake it by a system call of its own.
+    """
+    key = work, asyncio.get_running_loop()
+    if (known := _settling.get(key)) is not None:
+        return known
+    settled: asyncio.Future[None] = key[1].create_future()
+
+    def settle() -> None:
+        if not settled.done():
+            settled.set_result(None)
+
+    def tell(_: object) -> None:
+        del _settling[key]
+        # That loop may have ended, and with it whoever waited there.
+        with contextlib.suppress(RuntimeError):
+            key[1].call_soon_threadsafe(settle)
+
+    _settling[key] = settled
+    work.add_done_callback(tell)
+    return settled
+
+
 async def in_daemon_thread(function: Callable[[], T], *, name: str = "ic_notebook-file") -> T:
     """Run what blocks on a daemon thread of its own: one in the loop's executor can hold up an exit."""
     loop = asyncio.get_running_loop()

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from ic_notebook.background import background
+from ic_notebook.background import background, settling
 from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, ServiceUnavailable, SignInRequired
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.token_source import Renewal, Renewed, TokenSource
@@ -115,10 +115,11 @@ def waited(under_way: Steps, renewal: Renewal, patience: float | None) -> Step:
 
 async def awaited(under_way: Steps, renewal: Renewal, patience: float | None) -> Step:
     """As `waited`, in the caller's task, whose end never cancels a renewal."""
-    try:
-        renewed = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(renewal)), patience)
-    except (TimeoutError, asyncio.TimeoutError):
+    await asyncio.wait({settling(renewal)}, timeout=patience)
+    if not renewal.done():
         return under_way.throw(_too_slow(patience))
+    try:
+        renewed = renewal.result()
     except Exception as failure:  # noqa: BLE001 - handed to the steps, which decide
         return under_way.throw(failure)
     return under_way.send(renewed)

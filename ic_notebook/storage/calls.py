@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import filelock
 
-from ic_notebook.background import reset_after_fork
+from ic_notebook.background import reset_after_fork, settling
 from ic_notebook.errors import ICNotebookError, StorageError
 from ic_notebook.notices import notices
 
@@ -110,7 +110,7 @@ class StorageCalls:
             lock.release()
 
     async def _returned(self, call: concurrent.futures.Future[Any], ends: float) -> None:
-        returned = _done(call)
+        returned = settling(call)
         with contextlib.ExitStack() as telling:
             tell_at: float | None = time.monotonic() + TELL_AFTER
             while not call.done() and call is not self._late and time.monotonic() < ends:
@@ -138,20 +138,3 @@ def _in_daemon_thread(function: Callable[[], T]) -> concurrent.futures.Future[T]
 
     threading.Thread(target=run, name="ic_notebook-storage", daemon=True).start()
     return call
-
-
-def _done(call: concurrent.futures.Future[Any]) -> asyncio.Future[None]:
-    """Settles when the call has returned; what it returned, or raised, is not looked at."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    def tell(_: object) -> None:
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle)
-
-    call.add_done_callback(tell)
-    return done
