@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import logging
 import urllib.request
@@ -11,8 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 import dask
+from bokeh.client import pull_session
 from distributed import Client
+from distributed.dashboard.scheduler import applications
 
+from tests.sizes import LONG
+
+FEWER = ("/status", "/tasks", "/exceptions", "/events", "/graph")
 CANARY = "canary-in-the-mine-"
 LOG_EVERYTHING = """
 import logging, os
@@ -43,26 +50,39 @@ def spill(dask_worker: Any) -> int:
     return len(dask_worker.data.slow)
 
 
-def dashboard(client: Client) -> Iterator[tuple[str, bytes]]:
+def pages(client: Client) -> Iterator[tuple[str, bytes]]:
     """Every page that the scheduler's and the workers' HTTP servers have."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     scheduler = client.cluster.scheduler
-    ports = [
-        scheduler.http_server.port,
-        *(worker.services["dashboard"] for worker in scheduler.workers.values()),
-    ]
-    for port in ports:
-        root = f"http://127.0.0.1:{port}"
-        with opener.open(f"{root}/sitemap.json", timeout=10) as page:
-            paths = json.load(page)["paths"]
-        names = [quote(address, safe="") for address in scheduler.workers]
-        pages = [f"/info/{page}/{name}.html" for page in ("logs", "worker", "call-stacks") for name in names]
-        for path in [*(path for path in paths if "(" not in path), "/metrics", "/health", *pages]:
+    servers = [("scheduler", scheduler.http_server.port)]
+    servers += [("worker", worker.services["dashboard"]) for worker in scheduler.workers.values()]
+    names = [quote(address, safe="") for address in scheduler.workers]
+    of_workers = [f"info/{page}/{name}.html" for page in ("logs", "worker", "call-stacks") for name in names]
+    for kind, port in servers:
+        for path in [*_served_by(kind), *of_workers]:
+            url = f"http://127.0.0.1:{port}/{path}"
             try:
-                with opener.open(root + path, timeout=10) as page:
-                    yield root + path, page.read()
+                with opener.open(url, timeout=10) as page:
+                    yield url, page.read()
             except OSError as failure:
-                yield root + path, str(failure).encode()
+                yield url, str(failure).encode()
+
+
+def _served_by(kind: str) -> Iterator[str]:
+    for module in dask.config.get(f"distributed.{kind}.http.routes"):
+        for path, *_ in importlib.import_module(module).routes:
+            # What it streams has no end.
+            if "(" not in path and path != "eventstream":
+                yield path.strip("/")
+
+
+def dashboard(client: Client) -> Iterator[tuple[str, bytes]]:
+    """What the dashboard draws, with its data, as a browser gets it over its WebSocket."""
+    port = client.cluster.scheduler.http_server.port
+    # To look at /hardware is to have every worker's disk and network measured.
+    for path in sorted(applications.keys() - {"/hardware"}) if LONG else FEWER:
+        with contextlib.closing(pull_session(url=f"http://127.0.0.1:{port}{path}")) as session:
+            yield f"dashboard {path}", json.dumps(session.document.to_json(deferred=False)).encode()
 
 
 def remains(client: Client, folder: Path, log: str) -> dict[str, bytes]:
@@ -74,7 +94,7 @@ def remains(client: Client, folder: Path, log: str) -> dict[str, bytes]:
     client.dump_cluster_state(str(folder / "state"), format="yaml")
     found["configuration"] = repr((dask.config.config, client.run(lambda: dask.config.config))).encode()
     found["logs"] = repr((client.get_scheduler_logs(), client.get_worker_logs())).encode()
-    found |= dict(dashboard(client))
+    found |= dict(pages(client)) | dict(dashboard(client))
     return found | {
         str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }

@@ -125,6 +125,7 @@ def test_no_secret_is_left_behind_or_shown_anywhere(sandbox, client, folder, log
         "/metrics",
         "/info/main/workers.html",
         "plugin ic-notebook",
+        "dashboard /status",
     ):
         assert part in names
     assert b"ic-notebook" in found["log of this process"]
@@ -132,6 +133,8 @@ def test_no_secret_is_left_behind_or_shown_anywhere(sandbox, client, folder, log
         name for name, page in found.items() if "/info/logs/" in name and b"Starting Worker plugin" in page
     ]
     assert min(len(content) for name, content in found.items() if name.endswith(".log")) > 10_000
+    # What failed is on it, and with it the words of an error.
+    assert b"SignInRequired" in found["dashboard /exceptions"]
     assert [name for name, content in found.items() if CANARY.encode() in content] == []
     assert b"this cluster has no TLS" not in found["log of this process"]
 
