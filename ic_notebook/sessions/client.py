@@ -29,7 +29,7 @@ Handle = tuple[tuple[str, str, bool], dict[str, Any]]
 _NEXT_STEP = {
     400: "Check what the call sends.",
     401: "This endpoint refuses the sign-in, which is otherwise valid. Check that the account may use it.",
-    402: "The account has too few credits left.",
+    402: "Add credits to the account, then send it again.",
     403: "The account, or the network on the way, does not allow this call.",
     404: "Check the path; the service's paths end with a slash.",
     422: "Check what the call sends.",
