@@ -25,7 +25,7 @@ START = 60.0
 class Process:
     """A worker of its own, which ends with its `with` block at the latest."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, program: str = "tests.load.worker") -> None:
         self._errors = place.folder / f"errors-{time.monotonic_ns()}"
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
@@ -34,7 +34,7 @@ class Process:
                     "-W",
                     "error",
                     "-m",
-                    "tests.load.worker",
+                    program,
                     place.url,
                     place.storage,
                     str(place.saves),
@@ -148,9 +148,9 @@ class Place:
         """End every process that was started here."""
         self._stack.close()
 
-    def begin(self) -> Process:
+    def begin(self, **options: str) -> Process:
         """A process that is still starting."""
-        process = Process(self)
+        process = Process(self, **options)
         self._stack.callback(process.close)
         return process
 

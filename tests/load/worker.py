@@ -267,9 +267,11 @@ class Worker:
             file.write(f"{word} {fingerprint(tokens)}\n".encode())
 
 
-def main() -> None:
+def serve(kind: type[Worker]) -> None:
+    """Obey the orders that come in, until none can come any more."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     url, storage, saves = sys.argv[1:]
-    worker = Worker(url, storage, Path(saves))
+    worker = kind(url, storage, Path(saves))
     tell(event="ready")
     for line in sys.stdin:
         order = json.loads(line)
@@ -279,5 +281,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    main()
+    serve(Worker)
