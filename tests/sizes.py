@@ -26,6 +26,8 @@ SOAK_SECONDS = 1_800.0 if LONG else 4.0
 """How long one process calls whose memory is watched."""
 SOAK_EVERY, SOAK_PAUSE = (5.0, 0.2) if LONG else (0.15, 0.1)
 """Seconds between two samples, and between two calls of one caller."""
+STRAYS, IDLE = (10_000, 500) if LONG else (600, 300)
+"""Requests of strangers to a listener, and connections that they hold open meanwhile."""
 
 needs_time = pytest.mark.skipif(not LONG, reason="in make test-long alone")
 """For a test that has one size only, and takes long."""

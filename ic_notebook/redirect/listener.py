@@ -25,6 +25,8 @@ LINGER = 60.0
 """Seconds for which a listener says that its sign-in is over."""
 REQUEST_TIMEOUT = 5.0
 MAX_CONNECTIONS = 128
+AT_ONCE = 8
+"""Connections accepted in one turn of the loop; what is over the bound is dropped some turns later."""
 MAX_REQUEST = 32_768
 
 START = "/start/"
@@ -119,9 +121,11 @@ class Listener:
 
     async def _start(self) -> None:
         self._server = await asyncio.start_server(
-            self._connected, sock=self._socket, limit=MAX_REQUEST, start_serving=False
+            self._connected, sock=self._socket, limit=MAX_REQUEST, backlog=AT_ONCE, start_serving=False
         )
         await self._server.start_serving()
+        # asyncio has one number for the turn and for the system's queue, in which more may wait.
+        self._socket.listen(MAX_CONNECTIONS)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

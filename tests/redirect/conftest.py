@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from ic_notebook.redirect.listener import Listener
 from ic_notebook.redirect.pages import Page
 from ic_notebook.storage.clients import ClientStore
 from ic_notebook.transport import Transport
+from tests.load.report import KEY
 
 PATIENCE = 10.0
 
@@ -183,3 +185,9 @@ async def attempt(start) -> Attempt:
     attempt = start()
     await attempt.ready()
     return attempt
+
+
+@pytest.fixture
+def report(record_property: Callable[[str, Any], None]) -> Callable[[dict[str, Any]], None]:
+    """Has figures shown at the end of the run."""
+    return lambda figures: record_property(KEY, figures)
