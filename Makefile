@@ -5,13 +5,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: help demo test test-long coverage bench check format lock clean
+.PHONY: help demo test test-long coverage bench audit check format lock clean
 help:
 	@echo "make demo       a sandbox server and JupyterLab on the quickstart notebook"
 	@echo "make test       every check and every test"
 	@echo "make test-long  the tests with their full numbers"
 	@echo "make coverage   the tests once more, and which lines they ran"
 	@echo "make bench      what it costs beside its peers, and what the sandbox bears (BENCH=--quick: less exactly)"
+	@echo "make audit      licences and known vulnerabilities of what it needs at run time"
 	@echo "make format     put the code in its usual form"
 	@echo "make lock       choose the pinned versions anew (needs uv)"
 
@@ -68,6 +69,25 @@ bench: $(BENCH_STAMP)
 	$(BENCH_VENV)/bin/python -m tests.benchmarks.run $(BENCH)
 	$(BENCH_VENV)/bin/python tests/benchmarks/sandbox.py
 
+# An environment of its own: what a user gets who installs every extra, and pip-audit.
+AUDIT_VENV ?= .venv-audit
+AUDIT_TOOLS = tests/supply/tools.txt
+AUDIT_STAMP = $(AUDIT_VENV)/.installed
+
+$(AUDIT_STAMP): pyproject.toml constraints.txt $(AUDIT_TOOLS)
+	$(PYTHON) -m venv $(AUDIT_VENV)
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(AUDIT_VENV)/bin/python --constraint constraints.txt \
+	    --requirement $(AUDIT_TOOLS) --editable '.[sandbox,dask,demo]'; \
+	else \
+	  $(AUDIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	    --requirement $(AUDIT_TOOLS) --editable '.[sandbox,dask,demo]'; \
+	fi
+	@touch $@
+
+audit: $(AUDIT_STAMP)
+	$(AUDIT_VENV)/bin/python -m tests.supply.audit
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -77,4 +97,4 @@ lock:
 	  --upgrade --quiet --output-file constraints.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) dist build photographs .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(AUDIT_VENV) dist build photographs .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,17 @@ import ic_notebook
 ROOT = Path(__file__).parents[2]
 
 
+FILES = (
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "LICENSE",
+    "Makefile",
+    "constraints.txt",
+    ".pre-commit-hooks.yaml",
+)
 EXTENSION = "etc/jupyter/jupyter_server_config.d/ic_notebook.json"
 
 
@@ -24,21 +36,21 @@ def wheel(tmp_path_factory) -> Path:
     return build(tmp_path_factory)
 
 
-def build(tmp_path_factory) -> Path:
+def build(tmp_path_factory, kind: str = "wheel") -> Path:
     """Built from a copy, so that nothing is written into the checkout."""
     source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     ignored = shutil.ignore_patterns("__pycache__", ".*", "photographs", "browser")
     for name in ("ic_notebook", "tests", "notebooks"):
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in FILES:
         shutil.copy(ROOT / name, source)
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(made)],
+        [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(made)],
         cwd=source,
         check=True,
         capture_output=True,
     )
-    (built,) = made.glob("*.whl")
+    (built,) = made.iterdir()
     return built
 
 
@@ -68,6 +80,15 @@ def test_the_wheel_holds_nothing_else(wheel):
 
 def test_two_builds_are_the_same_to_the_byte(wheel, tmp_path_factory):
     assert build(tmp_path_factory).read_bytes() == wheel.read_bytes()
+
+
+def test_two_source_archives_are_the_same_to_the_byte_and_hold_what_a_developer_needs(tmp_path_factory):
+    first, second = build(tmp_path_factory, "sdist"), build(tmp_path_factory, "sdist")
+    assert first.read_bytes() == second.read_bytes()
+    with tarfile.open(first) as archive:
+        names = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    assert {*FILES, "PKG-INFO", "ic_notebook/__init__.py", "notebooks/quickstart.ipynb"} <= names
+    assert {name.partition("/")[0] for name in names if "/" in name} == {"ic_notebook", "notebooks", "tests"}
 
 
 def test_the_wheel_has_the_licence_the_command_and_its_extras(wheel):
