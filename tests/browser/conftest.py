@@ -78,15 +78,27 @@ END_SESSION = """async () => {
 # -- the browser
 
 
-def launch(playwright: Playwright, *flags: str) -> Browser:
-    """The system's Chromium or Chrome, else Playwright's own; none: skipped, under ``CI`` failed."""
+def executable(playwright: Playwright) -> str | None:
+    """The system's Chromium or Chrome, None for Playwright's own; neither: skipped, under ``CI`` failed."""
     system = next(filter(None, map(shutil.which, SYSTEM_BROWSERS)), None)
     if not system and not Path(playwright.chromium.executable_path).exists():
         reason = f"no browser: install Chromium or Chrome ({', '.join(SYSTEM_BROWSERS)}), or run: playwright install chromium"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    return playwright.chromium.launch(executable_path=system, args=[*CHROMIUM_FLAGS, *flags])
+    return system
+
+
+def launch(playwright: Playwright, *flags: str) -> Browser:
+    """A browser that keeps nothing."""
+    return playwright.chromium.launch(executable_path=executable(playwright), args=[*CHROMIUM_FLAGS, *flags])
+
+
+def persistent(playwright: Playwright, folder: Path) -> BrowserContext:
+    """A browser that keeps what browsers keep, in this folder."""
+    return playwright.chromium.launch_persistent_context(
+        str(folder), executable_path=executable(playwright), args=CHROMIUM_FLAGS
+    )
 
 
 @pytest.fixture(scope="session")

@@ -41,11 +41,15 @@ def figures(
     life: str, secrets: Mapping[str, str], places: Mapping[str, bytes], hits: Iterable[Hit]
 ) -> list[list[Any]]:
     """A row for each artefact of a life."""
-    found = [artefact(hit.place) for hit in hits]
+    found = [(artefact(hit.place), hit.secret) for hit in hits]
     rows = []
     for name in sorted({artefact(place) for place in places}):
         contents = [content for place, content in places.items() if artefact(place) == name]
-        rows.append([life, name, len(contents), sum(map(len, contents)), len(secrets), found.count(name)])
+        which = sorted({secret.rstrip(" -0123456789") for place, secret in found if place == name})
+        hits_here = ": ".join(
+            [str(sum(place == name for place, _ in found)), ", ".join(which)][: 1 + any(which)]
+        )
+        rows.append([life, name, len(contents), sum(map(len, contents)), len(secrets), hits_here])
     return rows
 
 

@@ -13,11 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.test_routes import no_loopback
 from tests.browser.test_sign_in import CREDITS, LOAD, STOP_LISTENING, approve, says, tab
 from tests.leaks.hunt import files_below, hunt
-from tests.leaks.life import CELLS, KEEP, KINDS, LOG_EVERYTHING, Life, export, searched
+from tests.leaks.life import CELLS, KEEP, KINDS, Life, export, searched
 from tests.sizes import needs_time
 
 if TYPE_CHECKING:
@@ -30,22 +29,6 @@ ROUTES = [
     pytest.param("loopback", marks=needs_time),
     pytest.param("paste", marks=needs_time),
 ]
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with serve_in_thread(SandboxSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def lab(start_jupyterlab, sandbox):
-    """JupyterLab that logs everything, and whose kernels do."""
-    lab = start_jupyterlab({"IC_BASE_URL": sandbox.url}, base_url="/user/ann/")
-    startup = lab.root.parent / "ipython/profile_default/startup"
-    startup.mkdir(parents=True)
-    (startup / "00-log.py").write_text(LOG_EVERYTHING)
-    return lab
 
 
 @pytest.fixture
