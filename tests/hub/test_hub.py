@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
@@ -41,7 +42,7 @@ class Seat:
     """One person at the Hub: their browser, their server, what their browser sends."""
 
     def __init__(self, context: BrowserContext, hub: Hub, user: str) -> None:
-        self.context, self.user, self.server = context, user, server_of(hub, user)
+        self.context, self.hub, self.user, self.server = context, hub, user, server_of(hub, user)
         self.traffic = Traffic(context)
         self.door = log_in(context, hub, user)
 
@@ -175,3 +176,40 @@ def test_a_browser_whose_login_is_gone_gets_our_page_and_goes_on_after_logging_i
         expect(page.get_by_role("heading")).to_have_text("Connected")
     says(panel, "Connected")
     assert not [secret for secret in secrets if secret in hub.log.read_text()]
+
+
+STOP = """async user => {
+  const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)[1];
+  const ask = (path, method) => fetch(`${user}${path}?_xsrf=${token}`, {method});
+  do await ask('/server', 'DELETE'); while ((await (await ask('', 'GET')).json()).servers[''] !== undefined);
+}"""
+
+
+@long
+def test_a_code_that_came_when_the_server_was_stopped_is_of_no_use_to_who_reads_the_hubs_log(
+    seats, sandbox, notebook_at, tmp_path, record_property
+):
+    """The redirect then ends at the Hub, which may log it; the verifier went with the kernel."""
+    ben = seats["ben"]
+    life = Life(tmp_path / "kept", ben.hub.log.parent)
+    home = ben.context.new_page()
+    home.goto(f"{ben.hub.url}hub/home")
+    notebook = notebook_at(ben)
+    notebook.open(LOAD, server=ben.server).run(0)
+    panel = ready(notebook)
+    link = parse_qs(urlsplit(panel.get_by_role("link", name="Connect").get_attribute("href")).query)
+    with tab(notebook, panel) as page:
+        notebook.kernel(f"{KEEP}\n_keep({str(life._kept)!r})\ndel _keep")
+        home.evaluate(STOP, f"{ben.hub.url}hub/api/users/ben")
+        with page.expect_request(lambda request: "/callback?" in request.url) as redirect:
+            approve(page)
+        page.wait_for_url("**/hub/user/ben/ic-notebook/callback?**")
+    home.close()
+    life.codes += parse_qs(urlsplit(redirect.value.url).query)["code"]
+    hits = searched("JupyterHub, server stopped", life.secrets, life.places, record_property)
+    assert {hit.place for hit in hits} <= {"hub.log"}
+    assert {hit.secret.rstrip("-0123456789 ") for hit in hits} <= {"code", "state"}
+    form = {"grant_type": "authorization_code", "code": life.codes[0], "code_verifier": "v" * 43}
+    form |= {name: link[name][0] for name in ("client_id", "redirect_uri")}
+    refused = httpx.post(f"{sandbox.url}/public/v1/oauth/token/", data=form, trust_env=False)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
