@@ -10,6 +10,8 @@ LONG = bool(os.environ.get("IC_TEST_LONG"))
 
 EXAMPLES = 20_000 if LONG else 200
 """Inputs that Hypothesis makes up for each parser."""
+FUZZED = 1_000_000 if LONG else 1_500
+"""Cases that the fuzzer tries with each of its targets."""
 
 PROCESSES, THREADS, TASKS = (8, 64, 1_000) if LONG else (3, 8, 60)
 """Callers on one sign-in: so many processes with so many threads each, or so many tasks in all."""
