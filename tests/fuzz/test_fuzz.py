@@ -18,7 +18,7 @@ from tests.sizes import FUZZED, LONG
 
 BOUND = 1_700 if LONG else 60
 """Seconds for one target."""
-PLANTED = ROOMS if LONG else ["routes"]
+PLANTED = ROOMS if LONG else ["registration"]
 needs_atheris = pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this Python and system"
 )
