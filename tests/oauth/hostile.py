@@ -7,6 +7,7 @@ is accepted that cannot be used.
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -160,7 +161,7 @@ def check_metadata(document: dict[str, Any]) -> None:
     ):
         url = httpx.Request("POST", endpoint).url
         assert url.host
-        assert url.scheme == "https" or url.host in {"localhost", "::1"} or url.host.startswith("127.")
+        assert url.scheme == "https" or url.host == "localhost" or ip_address(url.host).is_loopback
 
 
 def check_discovery(response: httpx.Response) -> None:
