@@ -1,4 +1,4 @@
-"""Fuzz one target: `python -m tests.fuzz.run TARGET [--runs N] [--seed S]`.
+"""Fuzz one target: `python -m tests.fuzz.run TARGET [--runs N] [--seed S] [--seconds S]`.
 
 Prints how many cases were tried, how much of the code they reached and how long it took; where one fails, its
 traceback and the input, and how to try that again. `--input` tries one input, which needs no fuzzer.
@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("target", choices=ROOMS)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0, help="the same seed tries the same cases; 0: any")
+    parser.add_argument("--seconds", type=int, default=3_600, help="after which it stops")
     parser.add_argument(
         "--input", type=ast.literal_eval, help="try this one input, a Python literal of bytes"
     )
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _fuzz(given: argparse.Namespace, folder: Path) -> int:
     flags = [f"-runs={given.runs}", f"-seed={given.seed}", f"-timeout={SLOWEST}"]
+    flags.append(f"-max_total_time={given.seconds}")
     began = time.monotonic()
     ended = subprocess.run(
         [
@@ -67,14 +69,13 @@ def _fuzz(given: argparse.Namespace, folder: Path) -> int:
         check=False,
     )
     seconds = time.monotonic() - began
-    counted = re.findall(r"^#(\d+)\t.*? cov: (\d+) ft: \d+ corp: (\d+)", ended.stdout, re.MULTILINE)
-    cases, edges, kept = map(int, counted[-1]) if counted else (0, 0, 0)
-    print(
-        f"{given.target}: {cases:,} cases in {seconds:.0f} s ({cases / seconds:,.0f} a second), {edges} edges, "
-        f"{kept} inputs kept"
-    )
-    done = f"Done {given.runs} runs" in ended.stdout
+    done = re.search(r"^#(\d+)\tDONE +cov: (\d+) ft: \d+ corp: (\d+)", ended.stdout, re.MULTILINE)
     if ended.returncode == 0 and done:
+        cases, edges, kept = map(int, done.groups())
+        print(
+            f"{given.target}: {cases:,} cases in {seconds:.0f} s ({cases / seconds:,.0f} a second), "
+            f"{edges} edges, {kept} inputs kept"
+        )
         return 0
     said = ended.stdout.partition("=== Uncaught Python exception: ===")
     print(re.split(r"^==\d+== ", said[2] or said[0], flags=re.MULTILINE)[0].strip()[-8_000:])

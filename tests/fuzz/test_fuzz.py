@@ -26,7 +26,7 @@ needs_atheris = pytest.mark.skipif(
 
 def fuzz(name: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.run", name, *options],
+        [sys.executable, "-m", "tests.fuzz.run", name, "--seconds", str(BOUND - 20), *options],
         cwd=HOUSE,
         capture_output=True,
         text=True,
