@@ -214,10 +214,11 @@ def settling(work: concurrent.futures.Future[Any]) -> asyncio.Future[None]:
 
     One for all who wait in a loop: each of a thousand would wake it by a system call of its own.
     """
-    key = work, asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
+    key = work, loop
     if (known := _settling.get(key)) is not None:
         return known
-    settled: asyncio.Future[None] = key[1].create_future()
+    settled: asyncio.Future[None] = loop.create_future()
 
     def settle() -> None:
         if not settled.done():
@@ -227,7 +228,7 @@ def settling(work: concurrent.futures.Future[Any]) -> asyncio.Future[None]:
         del _settling[key]
         # That loop may have ended, and with it whoever waited there.
         with contextlib.suppress(RuntimeError):
-            key[1].call_soon_threadsafe(settle)
+            loop.call_soon_threadsafe(settle)
 
     _settling[key] = settled
     work.add_done_callback(tell)

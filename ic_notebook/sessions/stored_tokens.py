@@ -108,8 +108,7 @@ class StoredTokens:
 
     def age(self, tokens: TokenSet) -> float:
         """Seconds since these were obtained."""
-        by_the_clock, awake = self._clock() - tokens.obtained_at, self._monotonic() - self._received
-        return max(by_the_clock, awake)
+        return max(self._clock() - tokens.obtained_at, self._monotonic() - self._received)
 
     @property
     def outdated(self) -> bool:
