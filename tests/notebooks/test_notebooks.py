@@ -15,6 +15,7 @@ from nbclient.exceptions import CellExecutionError
 
 from ic_notebook.sandbox import RunningSandbox, SandboxSettings, serve_in_thread
 from tests.jupyter.kernels import clean_environment
+from tests.sizes import needs_time
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -77,7 +78,12 @@ def test_it_is_valid_and_committed_without_outputs(path):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-@every
+# The cluster's cells are all run by the test of what it spends.
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=needs_time if path.name == "cluster.ipynb" else ()) for path in NOTEBOOKS],
+    ids=lambda path: path.name,
+)
 def test_it_runs_to_its_end_with_a_token_and_changes_nothing(path, sandbox):
     token = sandbox.store.issue_token()
     notebook = executed(path, sandbox, IC_ACCESS_TOKEN=token)
