@@ -37,14 +37,13 @@ def _keep(place):
     with open(place, "a") as file:
         file.write(json.dumps({name: str(value) for name, value in kept.items()}) + "\\n")
 """
+REVOKE = 'ic.revoke(next(app.id for app in ic.apps() if app.name == "Claude"))'
 CELLS = (
     LOAD,
     CREDITS,
-    'ic.revoke(next(app.id for app in ic.apps() if app.name == "Claude"))',
     'ic.client().get("/public/v1/nowhere/").raise_for_status()',
-    "%xmode Verbose",
-    'ic.client().get("https://example.com/")',
-    "ic.apps(), ic.session(), ic.status(), ic.client(), ic.session().auth",
+    '%xmode Verbose\nic.client().get("https://example.com/")',
+    REVOKE + "\nic.apps(), ic.session(), ic.status(), ic.client(), ic.session().auth",
     "import logging; logging.getLogger().setLevel(logging.DEBUG)\n" + CREDITS,
     "%who\n%ic_status",
     "%ic_disconnect",

@@ -70,7 +70,7 @@ def least(samples) -> dict[str, str]:
 @linux
 @pytest.mark.timeout(SOAK_SECONDS + 240)
 def test_what_a_process_holds_does_not_grow(place, report):
-    samples, figures = soak(place, seconds=SOAK_SECONDS, samples=15, every=SOAK_EVERY, pause=SOAK_PAUSE)
+    samples, figures = soak(place, seconds=SOAK_SECONDS, samples=12, every=SOAK_EVERY, pause=SOAK_PAUSE)
     # In the first third caches fill: a sign-in's longest timer is there for ten minutes, cancelled or not.
     samples = samples[len(samples) // 3 :]
     report(figures | least(samples))
@@ -84,7 +84,7 @@ def test_what_a_process_holds_does_not_grow(place, report):
 @needs_secret_service
 @linux
 def test_what_is_lost_on_purpose_is_found(place, report):
-    samples, figures = soak(place, seconds=2.0, samples=9, every=0.1, pause=0.1, leaking=True)
+    samples, figures = soak(place, seconds=1.0, samples=7, every=0.1, pause=0.1, leaking=True)
     report(figures | least(samples))
     assert set(grown(samples)) == set(BOUNDS)
 
