@@ -5,12 +5,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: help demo test test-long coverage bench audit check format lock clean
+.PHONY: help demo test test-long coverage defences bench audit check format lock clean
 help:
 	@echo "make demo       a sandbox server and JupyterLab on the quickstart notebook"
 	@echo "make test       every check and every test"
 	@echo "make test-long  the tests with their full numbers"
 	@echo "make coverage   the tests once more, and which lines they ran"
+	@echo "make defences   each defence of SECURITY.md switched off, and its tests seen to fail (DEFENCES=NAME…)"
 	@echo "make bench      what it costs beside its peers, and what the sandbox bears (BENCH=--quick: less exactly)"
 	@echo "make audit      licences and known vulnerabilities of what it needs at run time"
 	@echo "make format     put the code in its usual form"
@@ -47,6 +48,10 @@ test-long: $(STAMP)
 
 coverage: $(STAMP)
 	$(BIN)/python -m pytest $(SHARED_OUT) --cov --cov-report=term
+
+DEFENCES ?=
+defences: $(STAMP)
+	$(BIN)/python -m tests.defences.run $(DEFENCES)
 
 # An environment of its own: the peers are nobody's dependencies. BENCH="--only storm" gives options.
 BENCH ?=

@@ -146,7 +146,8 @@ class SharedStore:
         # Where it fails, the others find out when the token that they have is refused.
         with contextlib.suppress(OSError):
             before = self.stamp() or 0
-            self._marker.touch(mode=0o600)
+            flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            os.close(os.open(self._marker, flags, 0o600))
             now = max(time.time_ns(), before + _TICK)
             os.utime(self._marker, ns=(now, now))
 

@@ -17,6 +17,8 @@ from playwright.sync_api import Locator, expect
 from ic_notebook.jupyter.cells import CELLS, NEXT
 from ic_notebook.jupyter.panel import ConnectPanel
 from ic_notebook.jupyter.view import BLOCKED_WAITING, BY_PASTE, INVITATION, NO_KEYRING, RESTART, WAYS
+from ic_notebook.oauth.connected_apps import ConnectedApp
+from ic_notebook.sessions.apps import ConnectedApps
 from tests.sizes import LONG
 
 pytestmark = pytest.mark.browser
@@ -504,11 +506,34 @@ def test_an_outcome_that_needs_attention_is_an_alert(bench, view):
     expect(bench.panel.get_by_role("alert").first).to_be_empty()
 
 
-def test_every_string_is_shown_as_text(bench):
-    canary = """<img src=x onerror="window.canary = 1"><b>bold</b>"""
-    bench.page.evaluate("html => { document.createElement('div').innerHTML = html }", canary)
-    bench.page.wait_for_function("() => window.canary === 1")  # it would fire
+CANARY = """<img src=x onerror="window.canary = 1"><b>bold</b>"""
+
+
+def see_that_it_would_fire(bench):
+    bench.page.evaluate("html => { document.createElement('div').innerHTML = html }", CANARY)
+    bench.page.wait_for_function("() => window.canary === 1")
     bench.page.evaluate("() => { window.canary = 0 }")
+
+
+def test_the_table_of_apps_in_html_fires_nothing(bench):
+    see_that_it_would_fire(bench)
+    table = ConnectedApps((ConnectedApp(id=CANARY, name=CANARY),))._repr_html_()
+    bench.page.evaluate(
+        "html => { const shown = document.body.appendChild(document.createElement('div'));"
+        " shown.id = 'shown'; shown.innerHTML = html }",
+        table,
+    )
+    shown = bench.page.locator("#shown")
+    expect(shown).to_contain_text(CANARY)
+    bench.page.wait_for_timeout(100)
+    assert bench.page.evaluate("() => window.canary") == 0
+    assert shown.locator("img, b").count() == 0
+    shown.evaluate("node => node.remove()")
+
+
+def test_every_string_is_shown_as_text(bench):
+    canary = CANARY
+    see_that_it_would_fire(bench)
     row = {"id": canary, "name": canary, "connected": canary, "own": True, "can_revoke": True}
     hostile = {
         **dict.fromkeys(("title", "text", "host", "action", "paste_hint", "next"), canary),

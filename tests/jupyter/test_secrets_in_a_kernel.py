@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,21 @@ def _reprs():
     ours = ("ic_notebook", "httpx", "httpcore")
     found = [o for o in gc.get_objects() if str(type(o).__module__).split(".")[0] in ours]
     return "\\n".join([*map(repr, found), repr(get_ipython().user_ns)])
+"""
+# Whatever can be pickled of a person's names and outputs: a panel, as other widgets, cannot.
+DUMP = """
+def _dump():
+    import cloudpickle, dill, faulthandler, pickle
+    with open("faults", "w") as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+    with open("dump", "wb") as file:
+        for value in [*get_ipython().user_ns.values(), *Out.values(), *In]:
+            for pickler in (pickle, cloudpickle, dill):
+                try:
+                    file.write(pickler.dumps(value))
+                except Exception:
+                    pass
+_dump()
 """
 FAILURES = [
     'ic.client(timeout=0.05).post("/public/v1/oauth/token/", data={"grant_type": "x"})',
@@ -98,6 +114,8 @@ def life():
                 cell(failure)
             cell("%who\n%whos\n%ic_status")
             cell("ic.panel()")
+            cell("%store held")
+            cell(DUMP)
             kernel.run(REPRS, silent=True)
             cell("with open('reprs', 'a') as file: file.write(_reprs())")
             cell("held = None\n%ic_disconnect")
@@ -118,6 +136,11 @@ def life():
             "history": dump + history.read_bytes().decode("latin-1"),
             "debug log": (kernel.folder / "debug.log").read_text(),
             "kernel log": kernel.log.read_text(),
+            "store": "\n".join(
+                path.read_bytes().decode("latin-1") for path in kernel.folder.rglob("autorestore/*")
+            ),
+            "dump": (kernel.folder / "dump").read_bytes().decode("latin-1"),
+            "faults": (kernel.folder / "faults").read_text(),
             "config": "\n".join(p.read_text() for p in (kernel.folder / "config").rglob("*") if p.is_file()),
         }
         return {"secrets": {*secrets, *codes}, "places": places}
@@ -143,10 +166,14 @@ def test_the_life_had_secrets_and_every_place_was_written_to(life):
     assert "/public/v1/oauth/token/" in places["debug log"]
     assert "ic_disconnect" in places["history"]
     assert "client_id" in places["config"]
+    assert "session_of" in places["store"]
+    assert "session_of" in places["dump"]
+    assert 'in "select"' in places["faults"] or "Thread" in places["faults"]
 
 
 @pytest.mark.parametrize(
-    "place", ["messages", "shown", "reprs", "history", "debug log", "kernel log", "config"]
+    "place",
+    ["messages", "shown", "reprs", "history", "store", "dump", "faults", "debug log", "kernel log", "config"],
 )
 def test_no_secret_is_left_in(life, place):
     text = life["places"][place]
@@ -173,6 +200,7 @@ def test_traceback_of_a_script_holds_no_secret(sandbox, tmp_path):
             "IC_ACCESS_TOKEN": token,
             "IC_BASE_URL": sandbox.url,
             "HOME": str(tmp_path),
+            "PYTHONPATH": str(Path.cwd()),
             "PYTHONTRACEMALLOC": "0",
         },
         capture_output=True,

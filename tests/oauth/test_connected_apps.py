@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ic_notebook.errors import ConfigurationError, OAuthError, ServiceUnavailable, UnexpectedAnswer
@@ -124,6 +124,7 @@ def test_next_link_that_is_no_link_never_leaves_our_origin(link: str) -> None:
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[a-z]{0,3}:?[/\\@.:?#]{0,4}evil[/:@?]?[0-9a-z.]{0,5}"))
+@example("https://evil.example/")
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_no_next_link_whatsoever_leaves_our_origin(link: str) -> None:
     flow = list_apps(ENDPOINT)

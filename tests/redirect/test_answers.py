@@ -214,3 +214,18 @@ async def test_the_redirect_uri_is_that_of_the_port_that_is_listened_on(start, f
     assert attempt.redirect_uri == f"http://127.0.0.1:{ports[1]}/callback"
     assert (await attempt.redirected(**attempt.right)).status_code == 200
     await attempt.run
+
+
+async def test_no_address_of_the_listener_sends_a_browser_anywhere(attempt):
+    """An open redirect, or one to the consent page, would hand our state to whoever asks."""
+    elsewhere = "https://evil.example/"
+    origin = attempt.redirect_uri.removesuffix("/callback")
+    for path in (
+        *("/start/", f"/start/{elsewhere}", "/start//evil.example/", f"/start/{'A' * 43}"),
+        *("//evil.example/", "/start", f"/?next={elsewhere}", f"/{elsewhere}"),
+        *(f"/callback?next={elsewhere}", f"/callback?redirect_uri={elsewhere}&error=x"),
+    ):
+        answer = await attempt.browser.get(origin + path)
+        assert "location" not in answer.headers, path
+        assert str(attempt.login.request.state) not in answer.text
+    assert attempt.login.state is LoginState.READY

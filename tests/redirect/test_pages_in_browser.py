@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import http.server
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,18 @@ COUNT_VIOLATIONS = (
     "violated = []; addEventListener('securitypolicyviolation', e => violated.push(e.effectiveDirective))"
 )
 CODE = "the-code-in-the-address"
+CANARY = '<img src=x onerror="window.canary = 1"><script>window.canary = 1</script>'
+HOSTILE = pages.Page(status=200, tone="bad", heading=CANARY, text=CANARY)
+FRAMED = """async address => {
+  const frame = document.createElement("iframe");
+  frame.src = address;
+  const loaded = new Promise(done => { frame.onload = () => done(true); setTimeout(() => done(false), 3000); });
+  document.body.append(frame);
+  await loaded;
+  const read = await fetch(address).then(answer => answer.text()).then(() => "read", () => "not read");
+  const blind = await fetch(address, { mode: "no-cors" }).then(() => "fetched", () => "not fetched");
+  return [read, blind];
+}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +66,8 @@ class Landed:
     console: list[str]
     accessibility: list[str]
     overflows: bool
+    canary: bool
+    images: int
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +103,7 @@ def listener() -> Iterator[Listener]:
     """Answers `?page=NAME` with that page."""
 
     async def respond(query: str) -> pages.Page:
-        return SHOWN[query.partition("page=")[2].partition("&")[0]]
+        return (SHOWN | {"hostile": HOSTILE})[query.partition("page=")[2].partition("&")[0]]
 
     opened: concurrent.futures.Future[Listener] = concurrent.futures.Future()
 
@@ -128,6 +144,8 @@ def land(browser, url: str, *, theme: str, photograph: Path, checked: bool) -> L
                 "getComputedStyle(document.querySelector('main'), '::before').backgroundColor"
             ),
             "violations": page.evaluate("violated"),
+            "canary": page.evaluate("window.canary === 1"),
+            "images": page.locator("img").count(),
             "console": [line for line in console if "Failed to load resource" not in line],
         }
         page.set_viewport_size({"width": 320, "height": 520})
@@ -155,3 +173,49 @@ def test_page_in_chromium(browser_thread, chromium, listener, name, theme):
     assert landed.address == (url if name == "another" else f"{origin}/callback")
     assert landed.tone not in {"rgba(0, 0, 0, 0)", ""}
     assert not landed.overflows
+
+
+def test_script_in_the_words_of_a_page_does_not_fire(browser_thread, chromium, listener, tmp_path):
+    url = f"http://127.0.0.1:{listener.port}/callback?page=hostile"
+    landed = browser_thread.submit(
+        land, chromium, url, theme="light", photograph=tmp_path / "hostile.png", checked=False
+    ).result(60)
+
+    assert not landed.canary
+    assert (landed.images, landed.violations, landed.title) == (0, [], CANARY)
+
+
+class Attacker(http.server.BaseHTTPRequestHandler):
+    """A page of another origin, from this computer too: the browser itself keeps off those from elsewhere."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<body>")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def attacker() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Attacker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_another_page_can_neither_frame_nor_read_one(browser_thread, chromium, listener, attacker):
+    address = f"http://127.0.0.1:{listener.port}/callback?page=connected"
+
+    def attack() -> tuple[list[str], list[str]]:
+        with chromium.new_context() as context:
+            page = context.new_page()
+            page.goto(attacker)
+            said = page.evaluate(FRAMED, address)
+            return said, [frame.url for frame in page.frames[1:]]
+
+    said, frames = browser_thread.submit(attack).result(60)
+    assert said == ["not read", "not fetched"]
+    assert frames == ["chrome-error://chromewebdata/"]

@@ -7,6 +7,8 @@ import pickle
 import subprocess
 import sys
 
+import cloudpickle
+import dill
 import httpx
 import pytest
 
@@ -28,10 +30,11 @@ every = pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
 
 
 @every
-def test_a_pickle_holds_no_token(sandbox, part):
+@pytest.mark.parametrize("pickler", [pickle, cloudpickle, dill], ids=lambda module: module.__name__)
+def test_a_pickle_holds_no_token(sandbox, part, pickler):
     session = signed_in(sandbox)
     tokens = session._source.current()
-    pickled = pickle.dumps(part(session))
+    pickled = pickler.dumps(part(session))
     assert tokens.access_token.encode() not in pickled
     assert tokens.refresh_token.encode() not in pickled
     assert len(pickled) < 400
