@@ -6,6 +6,7 @@ from tests.defences.leaks import LEAK_SWITCHES
 from tests.defences.network import NETWORK_SWITCHES
 from tests.defences.pages import PAGE_SWITCHES
 from tests.defences.servers import SERVER_SWITCHES
+from tests.defences.strings import STRING_SWITCHES
 from tests.defences.switch import Switch
 from tests.defences.users import USER_SWITCHES
 
@@ -13,6 +14,7 @@ SWITCHES: tuple[Switch, ...] = (
     *PAGE_SWITCHES,
     *USER_SWITCHES,
     *SERVER_SWITCHES,
+    *STRING_SWITCHES,
     *LEAK_SWITCHES,
     *NETWORK_SWITCHES,
 )

@@ -217,11 +217,17 @@ async def test_a_cancel_and_a_new_client_are_heard_at_the_door(start, until, pat
         await attempt.run
 
 
-async def test_nobody_else_is_heard_at_the_door(start, until):
+@pytest.mark.parametrize("kind", ["probe", "routes", "opened", "cancel", "register", "paste", "answer"])
+async def test_nobody_else_is_heard_at_the_door(start, until, kind):
     attempt = await told(start(prove_within=LONG), until)
-    message = json.dumps({"type": "cancel", "key": "guessed", "origin": ORIGIN}).encode()
-    assert attempt.login.at_door(message, ORIGIN) is None
-    assert not at_door(attempt, "paste") or attempt.login.state is S.PREPARING
+    attempt.login.found(found("loopback"))
+    await attempt.reach()
+    states, said = list(attempt.states), f"code={'c' * 40}&state={attempt.login.request.state}"
+    for guess in ("guessed", "", str(attempt.login.door.key)[:-1], str(attempt.login.request.state)):
+        message = json.dumps({"type": kind, "key": guess, "origin": ORIGIN, "text": said}).encode()
+        assert attempt.login.at_door(message, ORIGIN) is None
+    assert (attempt.states, attempt.login.problem) == (states, None)
+    assert not attempt.run.done()
 
 
 @pytest.mark.parametrize(
