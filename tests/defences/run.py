@@ -6,9 +6,11 @@ before that, all of them pass in a copy with nothing switched off, so that a fai
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,12 +78,18 @@ def outcomes(root: Path, tests: Sequence[str], *, limit: float, long: bool) -> d
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--timeout={TEST_LIMIT}"]
     command += [f"--junitxml={report}", "-o", "junit_family=xunit1", *tests]
     with (root.parent / "output").open("wb") as output:
+        running = subprocess.Popen(
+            command, cwd=root, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
         try:
-            subprocess.run(
-                command, cwd=root, env=environment, stdout=output, stderr=output, timeout=limit, check=False
-            )
+            running.wait(limit)
         except subprocess.TimeoutExpired:
             return dict.fromkeys(tests, f"no end within {limit:.0f} s")
+        finally:
+            # With what its tests have started: kernels, servers and browsers.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
     found = dict.fromkeys(tests, "not run")
     if report.is_file():
         for name, outcome in _reported(report):

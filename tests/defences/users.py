@@ -43,6 +43,12 @@ USER_SWITCHES = (
         ("tests/redirect/test_rendezvous.py::test_a_link_is_not_followed",),
     ),
     Switch(
+        "rendezvous-pipe",
+        "a rendezvous file is waited for",
+        (Edit(RENDEZVOUS, ' | getattr(os, "O_NONBLOCK", 0)', ""),),
+        ("tests/redirect/test_rendezvous.py::test_a_pipe_in_its_place_holds_nobody_up",),
+    ),
+    Switch(
         "rendezvous-planted",
         "a rendezvous file is written through what is there",
         (Edit(RENDEZVOUS, "os.O_CREAT | os.O_EXCL", "os.O_CREAT | os.O_TRUNC"),),

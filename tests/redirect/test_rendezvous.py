@@ -89,6 +89,7 @@ def test_a_link_is_not_followed(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+@pytest.mark.timeout(10)
 def test_a_pipe_in_its_place_holds_nobody_up(tmp_path):
     Rendezvous(tmp_path, 21873).announce(KEY)
     path = only_file(tmp_path)
