@@ -82,6 +82,21 @@ PAGE_SWITCHES = (
         ("tests/redirect/test_listener.py::test_300_idle_connections_lock_nobody_out",),
     ),
     Switch(
+        "latecomers",
+        "connections that idle stay, and whoever comes late is turned away",
+        (
+            Edit(
+                LISTENER,
+                "if len(self._idle) >= MAX_CONNECTIONS:\n",
+                "if len(self._idle) >= MAX_CONNECTIONS:\n            writer.close()\n            return\n",
+            ),
+        ),
+        (
+            "tests/redirect/test_listener.py::test_300_idle_connections_lock_nobody_out",
+            "tests/redirect/test_under_load.py::test_strays_and_idle_connections_neither_stop_a_sign_in_nor_cost_memory",
+        ),
+    ),
+    Switch(
         "request-time",
         "a request may take as long as it likes",
         (
