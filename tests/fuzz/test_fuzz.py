@@ -40,10 +40,12 @@ def fuzz(name: str, *options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", ROOMS)
 def test_no_input_whatever_breaks(name):
     # The short run tries the same cases each time; the long one others.
-    ended = fuzz(name, "--runs", str(FUZZED), "--seed", "0" if LONG else "1")
+    # The scan reads whole files, several times each.
+    cases = FUZZED // 4 if name == "scan" else FUZZED
+    ended = fuzz(name, "--runs", str(cases), "--seed", "0" if LONG else "1")
     print(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert f"{name}: {FUZZED:,} cases" in ended.stdout
+    assert f"{name}: {cases:,} cases" in ended.stdout
 
 
 @needs_atheris
