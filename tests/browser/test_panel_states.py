@@ -296,7 +296,8 @@ def bench(shared_bench):
 
 WIDTHS = {"wide": "", "320": "320px"}
 FEWER = {"JupyterLab Light": "wide", "JupyterLab Dark": "320"}
-"""What `make test` looks at: each state in both themes, and at both widths."""
+"""What `make test` looks at: each state in one theme and at its width, the next in the other."""
+BOX = "node => node.getBoundingClientRect().width"
 
 
 def faults(panel: Locator, name: str, theme: str, violations) -> list[str]:
@@ -306,7 +307,8 @@ def faults(panel: Locator, name: str, theme: str, violations) -> list[str]:
     for width in WIDTHS if LONG else [FEWER[theme]]:
         style = WIDTHS[width]
         panel.evaluate("(node, width) => { node.parentElement.style.width = width }", style)
-        assert panel.bounding_box()["width"] == (320 if style else 640)
+        expect(panel).to_be_visible()
+        assert panel.evaluate(BOX) == (320 if style else 640)
         panel.screenshot(path=PHOTOGRAPHS / f"{name}-{theme.rsplit(maxsplit=1)[-1].lower()}-{width}.png")
         found += [f"{name} {width}: {line}" for line in violations(panel)]
         found += [f"{name} {width} overflows: {line}" for line in panel.evaluate(OVERFLOW)]
@@ -323,7 +325,7 @@ def test_every_state_is_accessible_and_fits_wide_and_at_320_px(
 ):
     bench.notebook.theme(theme)
     found = []
-    for name, view, presses in states:
+    for name, view, presses in states if LONG else states[THEMES.index(theme) :: 2]:
         bench.into(view, *presses)
         bench.page.mouse.move(0, 0)
         found += faults(bench.panel, name, theme, accessibility_violations)

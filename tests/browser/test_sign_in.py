@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
+from tests.sizes import needs_time
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -116,6 +118,7 @@ def test_a_page_loaded_anew_still_shows_connected(notebook, lab):
     says(notebook.panel(0), "Connected")
 
 
+@needs_time
 def test_two_panels_show_one_truth(notebook, lab, sandbox):
     notebook.open(LOAD, "%ic_connect", server=lab)
     notebook.run(0)
@@ -157,7 +160,11 @@ def test_a_sign_in_completes_while_a_cell_blocks_the_kernel(notebook, lab):
 
 
 @pytest.mark.parametrize(
-    "cell", ["import ic_notebook as ic\nic.connect(timeout=60)", "%ic_connect --wait --timeout 60"]
+    "cell",
+    [
+        "import ic_notebook as ic\nic.connect(timeout=60)",
+        pytest.param("%ic_connect --wait --timeout 60", marks=needs_time),
+    ],
 )
 def test_a_waiting_cell_shows_the_panel_and_goes_on_when_connected(notebook, lab, cell):
     notebook.open(LOAD, cell, CREDITS, server=lab)
@@ -206,6 +213,7 @@ def test_a_sign_in_that_the_service_ended_is_shown_and_renewed_by_a_click(notebo
     assert "627.13" in notebook.run(1)
 
 
+@needs_time
 def test_running_the_cell_again_shows_the_panel_again(notebook, lab):
     notebook.open(LOAD, server=lab)
     notebook.run(0)
@@ -215,6 +223,7 @@ def test_running_the_cell_again_shows_the_panel_again(notebook, lab):
     expect(notebook.panel(0)).to_have_count(1)
 
 
+@needs_time
 def test_an_unreachable_service_is_said_and_can_be_tried_again(notebook, start_jupyterlab):
     nowhere = start_jupyterlab({"IC_BASE_URL": "http://127.0.0.1:9"})
     notebook.open(LOAD, server=nowhere)
@@ -225,6 +234,7 @@ def test_an_unreachable_service_is_said_and_can_be_tried_again(notebook, start_j
     says(panel, "127.0.0.1:9 cannot be reached")
 
 
+@needs_time
 def test_the_quickstart_runs_as_it_is_and_revokes_nothing(notebook, lab, sandbox):
     source = json.loads((Path(__file__).parents[2] / "notebooks/quickstart.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in source["cells"] if cell["cell_type"] == "code"]

@@ -13,7 +13,7 @@ import pytest
 from tests.frontends.servers import write_notebook
 from tests.jupyter.kernels import clean_environment
 from tests.scripts.processes import run
-from tests.sizes import LONG
+from tests.sizes import LONG, needs_time
 
 pytestmark = pytest.mark.kernel
 
@@ -87,6 +87,8 @@ def test_a_notebook_that_waits_for_a_person_fails_with_that_line(runner, tmp_pat
     assert time.monotonic() - started_at < 30
 
 
+# papermill with one is in the leak hunt too.
+@needs_time
 @runners
 def test_with_a_token_in_the_environment_it_runs_to_its_end(runner, tmp_path, sandbox):
     cells = ("%load_ext ic_notebook", "import ic_notebook as ic\nprint(ic.connect().credits())")

@@ -12,6 +12,7 @@ from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.conftest import KERNEL_IS_IDLE, Notebook
 from tests.frontends.people import CREDITS, LOAD, address_after_approving, approve, connect, photograph
 from tests.frontends.servers import AS_ROOT, running, write_notebook
+from tests.sizes import needs_time
 
 pytestmark = pytest.mark.browser
 
@@ -105,6 +106,7 @@ def test_a_browser_that_reaches_the_kernel_needs_no_paste(notebook, tmp_path):
     assert "627.13" in notebook.run(2)
 
 
+@needs_time
 def test_an_interrupt_leaves_no_link_and_the_next_cell_runs(notebook, tmp_path):
     notebook.open(LOAD, "%ic_connect --paste", "1 + 1")
     notebook.run(0)

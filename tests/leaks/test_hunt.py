@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 ROUTES = [
-    pytest.param("extension"),
+    pytest.param("extension", marks=needs_time),
     pytest.param("loopback", marks=needs_time),
     pytest.param("paste", marks=needs_time),
 ]
