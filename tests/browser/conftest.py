@@ -32,7 +32,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Playwright,
+    TimeoutError,  # noqa: A004 - Playwright's own
+    expect,
+    sync_playwright,
+)
 
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 
@@ -332,7 +341,11 @@ class Notebook:
         content = {"cells": code, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
         self.path.write_text(json.dumps(content))
         self.page.goto(f"{self._server.url}lab/tree/{self.path.name}?reset")
-        self.wait_for_kernel()
+        try:
+            self.wait_for_kernel(timeout=25_000)
+        except TimeoutError:
+            # JupyterLab can miss the start of a kernel on a busy computer, behind a gateway above all.
+            self.reload()
         return self
 
     def reload(self) -> None:
@@ -340,9 +353,9 @@ class Notebook:
         self.page.reload()
         self.wait_for_kernel()
 
-    def wait_for_kernel(self) -> None:
-        """Waits until the kernel is connected and idle."""
-        self.page.wait_for_function(KERNEL_IS_IDLE, timeout=40_000)
+    def wait_for_kernel(self, *, timeout: float = 40_000) -> None:
+        """Waits until the kernel is connected and idle; `timeout` is in milliseconds."""
+        self.page.wait_for_function(KERNEL_IS_IDLE, timeout=timeout)
 
     def cell(self, index: int) -> Locator:
         """The code cell, counted from 0."""
