@@ -99,7 +99,7 @@ def test_run_refuses_each_visitor_with_one_sentence_and_asks_for_nothing(server,
         for page in pages:
             page.goto(app.url)
             sentence = ONE_FOR_ALL.replace("`", "")
-            expect(page.get_by_text(sentence)).to_have_count(5, timeout=20_000)
+            expect(page.get_by_text(sentence)).to_have_count(5, timeout=40_000)
             expect(page.get_by_text(f"SignInRequired: {sentence}")).to_have_count(2)
             expect(page.get_by_text(f"NobodyThere: {sentence}")).to_have_count(3)
         photograph(pages[0], tmp_path, "run")
