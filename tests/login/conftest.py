@@ -70,8 +70,16 @@ def _served():
 
 
 @pytest.fixture
-def sandbox(_served):
-    """The sandbox that all tests of a worker share, with the default settings and an empty log of requests."""
+def sandbox(request, _served):
+    """The sandbox that all tests of a worker share, with the default settings and an empty log of requests.
+
+    With the parameter "own", one of the test's own: for requests that nobody waits for, whose late answers
+    would stand in the log of a later test.
+    """
+    if getattr(request, "param", None) == "own":
+        with serve_in_thread() as own:
+            yield own
+        return
     _served.settings = SandboxSettings()
     _served.requests.clear()
     yield _served

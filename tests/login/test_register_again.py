@@ -113,6 +113,7 @@ async def test_after_a_failure_it_can_be_tried_once_more(start, until, turn):
     assert attempt.login.request.client_id != old.client_id
 
 
+@pytest.mark.parametrize("sandbox", ["own"], indirect=True)
 async def test_the_answer_to_the_old_link_that_comes_meanwhile_is_taken_at_once(start, turn):
     attempt = await start().reach()
     address = await attempt.address()
@@ -136,6 +137,7 @@ async def test_the_answer_that_comes_together_with_it_is_taken(start):
     assert attempt.login.state is S.CONNECTED
 
 
+@pytest.mark.parametrize("sandbox", ["own"], indirect=True)
 async def test_it_can_be_cancelled_while_it_registers(start, turn):
     attempt = await start().reach()
     turn(faults=Faults(kind="delayed", delay=30.0, fraction=1.0, paths=(REGISTER,)))
