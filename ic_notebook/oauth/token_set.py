@@ -52,12 +52,9 @@ class TokenSet:
         """Whether it has ended, `age` seconds after it was obtained."""
         return self.lifetime is not None and age >= self.lifetime
 
-    def due(self, *, age: float) -> bool:
-        """Whether it is time to renew it: a minute before its end, less for a short-lived one."""
-        return age >= self._due_at_age
-
     @functools.cached_property
-    def _due_at_age(self) -> float:
+    def due_at_age(self) -> float:
+        """Seconds after it was obtained to renew it: a minute before its end, less for a short-lived one."""
         return math.inf if self.lifetime is None else self.lifetime - min(LEEWAY, self.lifetime / 10)
 
     def to_json(self) -> str:

@@ -17,6 +17,7 @@ from ic_notebook.sessions.token_source import TokenSource
 
 R = TypeVar("R")
 
+_BEARER = "Bearer "
 _NOT_COPIED = "A session's auth is a sign-in and is not copied; call ic_notebook.session().auth."
 
 
@@ -42,7 +43,7 @@ class SessionAuth(httpx.Auth):
         self._handle = handle
         url = httpx.URL(base_url)
         self._origin = _origin(url)
-        self._scheme, self._netloc = url.scheme, url.netloc
+        self._scheme, self._host, self._port = url.scheme, url.raw_host, url.port
 
     def __repr__(self) -> str:
         return f"<SessionAuth for {self._origin}>"
@@ -77,9 +78,11 @@ class SessionAuth(httpx.Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Drive the steps, waiting for a refresh on the caller's thread."""
-        tokens = self._good_for(request)
-        if tokens is not None and not self._refused((yield _signed(request, tokens)), tokens):
-            return
+        tokens = self._signed_as_is(request)
+        if tokens is not None:
+            response = yield request
+            if response.status_code != 401 or not self._refused(response, tokens):
+                return
         under_way = steps(self._source, refused=tokens, replayable=functools.partial(_replayable, request))
         try:
             step = next(under_way)
@@ -93,9 +96,11 @@ class SessionAuth(httpx.Auth):
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Drive the steps, awaiting a refresh without ever cancelling it."""
-        tokens = self._good_for(request)
-        if tokens is not None and not self._refused((yield _signed(request, tokens)), tokens):
-            return
+        tokens = self._signed_as_is(request)
+        if tokens is not None:
+            response = yield request
+            if response.status_code != 401 or not self._refused(response, tokens):
+                return
         under_way = steps(self._source, refused=tokens, replayable=functools.partial(_replayable, request))
         try:
             step = next(under_way)
@@ -107,13 +112,17 @@ class SessionAuth(httpx.Auth):
         except StopIteration:
             return
 
-    def _good_for(self, request: httpx.Request) -> TokenSet | None:
-        """The tokens to send a request with as they are, which is nearly every call; None: renew first."""
+    def _signed_as_is(self, request: httpx.Request) -> TokenSet | None:
+        """Sign with tokens that are good as they are, which is nearly every call; None: renew first."""
         url = request.url
-        if url.netloc != self._netloc or url.scheme != self._scheme:
+        if url.raw_host != self._host or url.port != self._port or url.scheme != self._scheme:
             raise foreign(self._origin, _origin(url))
-        tokens = self._source.current()
-        return None if self._source.due(tokens) else tokens
+        source = self._source
+        tokens = source.current()
+        if source.due(tokens):
+            return None
+        request.headers["Authorization"] = _BEARER + tokens.access_token
+        return tokens
 
     def _refused(self, response: httpx.Response, tokens: TokenSet) -> bool:
         """Whether these tokens were: a 401 of where a redirect led to may have seen none."""
@@ -156,7 +165,7 @@ def _patience(request: httpx.Request) -> float | None:
 
 def _bearer(tokens: TokenSet) -> str:
     # An f-string would take four times as long over a Secret.
-    return "Bearer " + tokens.access_token
+    return _BEARER + tokens.access_token
 
 
 def _signed(request: httpx.Request, tokens: TokenSet) -> httpx.Request:

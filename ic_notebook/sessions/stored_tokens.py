@@ -95,10 +95,14 @@ class StoredTokens:
 
     def due(self, tokens: TokenSet) -> bool:
         """Whether these should be renewed, or looked for in the store, before they are used."""
-        if self._being_replaced(tokens):
+        if self._flights and self._being_replaced(tokens):
             # The service has refused them: sent all the same, they would be refused once more.
             return True
-        if self._unsaved is None and not self.outdated and not self._ends_soon(tokens):
+        if (
+            self._unsaved is None
+            and (self.store is None or not self.outdated)
+            and not self._ends_soon(tokens)
+        ):
             return False
         return self._monotonic() >= self._rest_until or self.expired(tokens)
 
@@ -194,10 +198,12 @@ class StoredTokens:
             # In memory both ways are one refresh; with a store the lock makes them one.
             alike = refused or self.store is None
             flight = self._flights.get(alike or self._being_replaced(latest))
-            if flight is None or flight.done():
-                flight = background().submit_to_finish(self._renewed, latest, refused=refused)
-                self._flights[alike] = flight
-            return flight
+            if flight is not None and not flight.done():
+                return flight
+            flight = background().submit_to_finish(self._renewed, latest, refused=refused)
+            self._flights[alike] = flight
+        background().head_start(flight)
+        return flight
 
     def _being_replaced(self, tokens: TokenSet) -> bool:
         flight = self._flights.get(True)
@@ -329,6 +335,8 @@ class StoredTokens:
                 self.store.renewal_ends()
 
     def _ends_soon(self, tokens: TokenSet) -> bool:
-        if tokens.refresh_token is None or (self._forked and self.store is None):
+        # Age as `age` says; first, since this is on the way of every request.
+        due = tokens.due_at_age
+        if self._clock() - tokens.obtained_at < due and self._monotonic() - self._received < due:
             return False
-        return tokens.due(age=self.age(tokens))
+        return tokens.refresh_token is not None and not (self._forked and self.store is None)

@@ -151,7 +151,7 @@ SERVER_SWITCHES = (
         (
             Edit(
                 "ic_notebook/sessions/auth.py",
-                "if url.netloc != self._netloc or url.scheme != self._scheme:",
+                "if url.raw_host != self._host or url.port != self._port or url.scheme != self._scheme:",
                 "if False:",
             ),
         ),

@@ -6,6 +6,7 @@ is accepted that cannot be used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
@@ -128,7 +129,7 @@ def check_tokens(response: httpx.Response, *, previous: TokenSet | None = None) 
     assert tokens.refresh_token is None or visible(tokens.refresh_token)
     assert tokens.lifetime is None or 0 < tokens.lifetime <= 315_360_000
     assert repr(tokens.access_token) == "'…'"
-    tokens.due(age=1.0)
+    assert tokens.due_at_age <= (tokens.lifetime or math.inf)
     assert TokenSet.from_json(tokens.to_json()) == tokens
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -104,7 +105,7 @@ def test_access_token_alone_is_enough() -> None:
         signed_in_at=100.0,
     )
     assert not tokens.expired(age=1e12)
-    assert not tokens.due(age=1e12)
+    assert tokens.due_at_age == math.inf
 
 
 @pytest.mark.parametrize("absent", ["refresh_token", "token_type", "expires_in", "scope"])
@@ -255,13 +256,11 @@ def test_fault_of_the_server_may_have_been_carried_out_and_a_429_was_not() -> No
 
 def test_token_ends_with_its_lifetime_and_is_due_a_little_before() -> None:
     hour = TokenSet(access_token=Secret("a"), lifetime=3600)
-    assert not hour.due(age=3539)
-    assert hour.due(age=3540)
+    assert hour.due_at_age == 3540
     assert not hour.expired(age=3599)
     assert hour.expired(age=3600)
     short = TokenSet(access_token=Secret("a"), lifetime=10)
-    assert not short.due(age=8.9)
-    assert short.due(age=9)
+    assert short.due_at_age == 9
 
 
 def test_no_scope_is_accepted_where_none_was_asked_for() -> None:

@@ -190,6 +190,36 @@ def test_waiting_on_the_thread_for_itself_is_refused(background: Background) -> 
         background.run(wrong)
 
 
+def test_work_has_begun_once_its_caller_has_held_back_for_it(background: Background) -> None:
+    began: list[float] = []
+
+    async def work() -> None:
+        began.append(time.monotonic())
+        await asyncio.sleep(30)
+
+    before = time.monotonic()
+    endless = background.submit(work)
+    background.head_start(endless)
+    held = time.monotonic() - before
+    until(lambda: bool(began))
+    assert 0.004 < held < 5
+    endless.cancel()
+    background.head_start(endless)
+
+
+def test_the_thread_does_not_hold_back_for_itself(
+    background: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HEAD_START", 30.0)
+
+    async def asks() -> bool:
+        work = background.submit(answer)
+        background.head_start(work)
+        return work.done()
+
+    assert background.submit(asks).result(10) is False
+
+
 def test_tasks_may_submit_tasks(background: Background) -> None:
     async def outer() -> int:
         return await asyncio.wrap_future(background.submit(answer, 5))
