@@ -35,6 +35,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    Error,
     Locator,
     Page,
     Playwright,
@@ -50,7 +51,16 @@ if TYPE_CHECKING:
 
     from ic_notebook.sandbox import RunningSandbox
 
+FEATURES_OFF = [
+    # Each window's address bar is two more pages to it, which take the processor as long as the test's own.
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
+    # What Playwright turns off, whose list this one replaces.
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
+    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "NetworkTimeServiceQuerying"),
+    *("OptimizationHints", "PaintHolding", "PreconnectToSearch", "ThirdPartyStoragePartitioning"),
+]
 CHROMIUM_FLAGS = [
+    f"--disable-features={','.join(FEATURES_OFF)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -81,6 +91,18 @@ END_SESSION = """async () => {
   const base = JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl;
   const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? '';
   if (session) await fetch(`${base}api/sessions/${session.id}`, {method: 'DELETE', headers: {'X-XSRFToken': xsrf}});
+}"""
+
+HAS_ROOM = """() => {
+  const shell = window.jupyterapp?.shell;
+  return Boolean(shell) && ![...shell.widgets('main')].some(widget => widget.sessionContext) && !document.querySelector('.jp-Dialog');
+}"""
+OPEN_DOCUMENT = "async path => { await window.jupyterapp.commands.execute('docmanager:open', {path}); }"
+CLOSE_DOCUMENT = """async () => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  await panel.sessionContext.shutdown();
+  panel.context.model.dirty = false;
+  panel.dispose();
 }"""
 
 
@@ -282,11 +304,17 @@ def jupyterlab(start_jupyterlab) -> JupyterLab:
     return start_jupyterlab()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[RunningSandbox]:
-    """A sandbox that the tests of a file share."""
+    """A sandbox that tests share, one a worker."""
     with serve_in_thread(SandboxSettings()) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def lab(start_jupyterlab, sandbox) -> JupyterLab:
+    """JupyterLab whose kernels use the sandbox, one a worker."""
+    return start_jupyterlab({"IC_BASE_URL": sandbox.url})
 
 
 @pytest.fixture
@@ -308,11 +336,17 @@ class Notebook:
     ``page`` is Playwright's; what the page throws is kept in ``page_errors`` and fails the test at its end.
     """
 
-    def __init__(self, context: BrowserContext, server: JupyterLab, name: str) -> None:
-        self._context, self._server, self._name = context, server, name
+    def __init__(
+        self, context: BrowserContext, server: JupyterLab, name: str, *, page: Page | None = None
+    ) -> None:
+        self._server, self._name = server, name
         self.page_errors: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.on("pageerror", lambda error: self.page_errors.append(f"{error}\n{error.stack or ''}"))
+        self._reloaded = False
+        self.page = page or context.new_page()
+        self.page.on("pageerror", self._note)
+
+    def _note(self, error: Error) -> None:
+        self.page_errors.append(f"{error}\n{error.stack or ''}")
 
     @property
     def path(self) -> Path:
@@ -340,7 +374,11 @@ class Notebook:
         spec = {"name": kernel, "display_name": kernel, "language": "python"}
         content = {"cells": code, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
         self.path.write_text(json.dumps(content))
-        self.page.goto(f"{self._server.url}lab/tree/{self.path.name}?reset")
+        if self.page.url.startswith(f"{self._server.url}lab") and self.page.evaluate(HAS_ROOM):
+            self.page.bring_to_front()
+            self.page.evaluate(OPEN_DOCUMENT, self.path.name)
+        else:
+            self.page.goto(f"{self._server.url}lab/tree/{self.path.name}?reset")
         try:
             self.wait_for_kernel(timeout=25_000)
         except TimeoutError:
@@ -350,6 +388,7 @@ class Notebook:
 
     def reload(self) -> None:
         """Loads the page anew, as F5 does; the kernel and its session stay. Save first, or outputs are gone."""
+        self._reloaded = True
         self.page.reload()
         self.wait_for_kernel()
 
@@ -416,6 +455,14 @@ class Notebook:
             self.page.evaluate(END_SESSION)
         self.page.close()
 
+    def leave(self) -> None:
+        """Ends the kernel's session and closes the notebook; the page stays, for another."""
+        self.page.remove_listener("pageerror", self._note)
+        self.page.evaluate(END_SESSION if self._reloaded else CLOSE_DOCUMENT)
+        if self._reloaded:
+            # JupyterLab restores, late, what was open before.
+            self.page.goto("about:blank")
+
 
 @contextlib.contextmanager
 def notebooks_of(
@@ -453,6 +500,33 @@ def notebooks(browser_context, jupyterlab, request) -> Iterator[Callable[[], Not
 def notebook(notebooks) -> Notebook:
     """A notebook to open, as `notebooks` gives it."""
     return notebooks()
+
+
+@pytest.fixture(scope="module")
+def kept_page(browser_context, playwright_loop) -> Iterator[Page]:
+    with marked_as_running(playwright_loop[1]):
+        page = browser_context.new_page()
+    yield page
+    with marked_as_running(playwright_loop[1]):
+        page.close()
+
+
+@pytest.fixture
+def notebook_in_kept_page(browser_context, jupyterlab, kept_page, request) -> Iterator[Notebook]:
+    """A notebook to open in a JupyterLab that the tests of a file share: it takes one second, not four.
+
+    For tests that leave the page as it was.
+    """
+    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
+    open_before = set(browser_context.pages)
+    notebook = Notebook(browser_context, jupyterlab, name, page=kept_page)
+    yield notebook
+    # Where that fails, so has the test, and the next one loads the page anew.
+    with contextlib.suppress(Error):
+        notebook.leave()
+    for tab in set(browser_context.pages) - open_before:
+        tab.close()
+    assert not notebook.page_errors, "the page threw:\n" + "\n".join(notebook.page_errors)
 
 
 @pytest.fixture(scope="module")

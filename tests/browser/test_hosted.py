@@ -29,11 +29,6 @@ WAYS = """([source, place]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def lab(start_jupyterlab, sandbox):
-    return start_jupyterlab({"IC_BASE_URL": sandbox.url})
-
-
 class Proxy:
     """A host's proxy of one port, at an address of its own, which it puts into `Host`; or one that lets nothing by."""
 

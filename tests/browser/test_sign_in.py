@@ -33,10 +33,9 @@ background().run(close)
 REGISTER, TOKEN = "/public/v1/oauth/register/", "/public/v1/oauth/token/"
 
 
-@pytest.fixture(scope="module")
-def lab(start_jupyterlab, sandbox):
-    """JupyterLab whose kernels use the sandbox, and which saves the state of widgets without being asked."""
-    return start_jupyterlab({"IC_BASE_URL": sandbox.url})
+@pytest.fixture
+def notebook(notebook_in_kept_page):
+    return notebook_in_kept_page
 
 
 def paths(sandbox) -> list[str]:

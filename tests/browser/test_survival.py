@@ -26,11 +26,6 @@ SHUT_DOWN = "() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown
 OVER = "This sign-in is over"
 
 
-@pytest.fixture(scope="module")
-def lab(start_jupyterlab, sandbox):
-    return start_jupyterlab({"IC_BASE_URL": sandbox.url})
-
-
 def port_of(panel) -> int:
     link = panel.get_by_role("link", name="Connect", exact=True)
     redirect_uri = parse_qs(urlsplit(link.get_attribute("href")).query)["redirect_uri"][0]
