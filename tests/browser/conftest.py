@@ -92,7 +92,9 @@ END_SESSION = """async () => {
   const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? '';
   if (session) await fetch(`${base}api/sessions/${session.id}`, {method: 'DELETE', headers: {'X-XSRFToken': xsrf}});
 }"""
-
+PATIENCE = 40_000
+"""Milliseconds: a page of a busy computer is slow, and only what fails waits so long."""
+expect.set_options(timeout=PATIENCE / 2)
 HAS_ROOM = """() => {
   const shell = window.jupyterapp?.shell;
   return Boolean(shell) && ![...shell.widgets('main')].some(widget => widget.sessionContext) && !document.querySelector('.jp-Dialog');
@@ -180,7 +182,7 @@ def browser_context(browser: Browser, playwright_loop) -> Iterator[BrowserContex
     """One profile for all tests of a worker (JupyterLab's files stay in its cache)."""
     with marked_as_running(playwright_loop[1]):
         context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
     yield context
     with marked_as_running(playwright_loop[1]):
         context.close()

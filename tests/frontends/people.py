@@ -23,7 +23,7 @@ CREDITS = 'import ic_notebook as ic\nic.client().get("/public/v1/accounts/credit
 
 
 def says(panel: Locator, words: str) -> None:
-    expect(panel.locator("b").first).to_have_text(words, timeout=20_000)
+    expect(panel.locator("b").first).to_have_text(words, timeout=40_000)
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def test_run_adopts_no_sign_in_of_the_keyring_which_the_editor_does(
             expect(page.get_by_text("SignInRequired: marimo run serves all its visitors")).to_have_count(2)
             page.close()
         with server("edit", *shown, **variables) as app:
-            expect(editor(app).get_by_text("Session connected")).to_have_count(2, timeout=20_000)
+            expect(editor(app).get_by_text("Session connected")).to_have_count(2, timeout=40_000)
 
 
 @long
@@ -141,7 +141,7 @@ def test_run_uses_the_token_of_the_environment(server, sandbox, browser):
     ) as app:
         page = browser.new_page()
         page.goto(app.url)
-        expect(page.get_by_text("627.13 left")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("627.13 left")).to_be_visible(timeout=40_000)
         page.close()
 
 
@@ -193,7 +193,7 @@ def test_a_waiting_cell_of_the_editor_goes_on_when_connected(server, editor, tmp
     with server("edit", *cells) as app:
         page = editor(app)
         panel = page.locator(".ic-notebook")
-        expect(panel.get_by_text("This cell waits until you have connected.")).to_be_visible(timeout=20_000)
+        expect(panel.get_by_text("This cell waits until you have connected.")).to_be_visible(timeout=40_000)
         photograph(page, tmp_path, "waits")
         approve(panel.get_by_role("link", name="Connect", exact=True))
         expect(page.get_by_text("627.13 left")).to_be_visible()
@@ -205,7 +205,7 @@ def test_an_interrupt_ends_a_waiting_cell_of_the_editor(server, editor, tmp_path
     cells = (("ic", "session = ic.connect(timeout=60)", "session,"), ("mo", "mo.md('the next cell')", ""))
     with server("edit", *cells) as app:
         page = editor(app)
-        expect(page.locator(".ic-notebook").get_by_text("This cell waits")).to_be_visible(timeout=20_000)
+        expect(page.locator(".ic-notebook").get_by_text("This cell waits")).to_be_visible(timeout=40_000)
         page.get_by_test_id("interrupt-button").click()
         expect(page.get_by_text("This cell was interrupted")).to_be_visible()
         photograph(page, tmp_path, "interrupted")

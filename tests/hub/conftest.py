@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.browser.conftest import (  # noqa: F401 - fixtures
+    PATIENCE,
     _playwright_may_run,
     free_port,
     launch,
@@ -63,7 +64,7 @@ def person(browser, playwright_loop) -> Iterator[Callable]:  # noqa: F811 - the 
         context = browser.new_context(
             viewport={"width": 1280, "height": 900}, reduced_motion="reduce", ignore_https_errors=True
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
         made.append(context)
         return context
 

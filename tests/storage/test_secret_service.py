@@ -122,13 +122,13 @@ def in_turn(*args):
 keyring.call_backend = in_turn
 """
 WRITER = """
-for i in range(10):
+for i in range(6):
     storage.save(tokens("access-" + "x" * (10 + i % 2 * 2_000), str(i)))
     print(i, flush=True)
 """
 READER = """
 seen = []
-while not seen or seen[-1] < 9:
+while not seen or seen[-1] < 5:
     seen.append(int(storage.load().client_id))
 print(json.dumps(seen))
 """
