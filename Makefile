@@ -37,8 +37,8 @@ check: $(STAMP)
 	$(BIN)/mypy --python-version 3.14
 	$(BIN)/lint-imports --no-logo
 
-# A file's tests run in one process, and the browser's, which take longest, first. Three, since many wait.
-SHARED_OUT = -n 3 --dist loadfile --no-loadscope-reorder
+# A file's tests run in one process, and the browser's, which take longest, first.
+SHARED_OUT = -n 2 --dist loadfile --no-loadscope-reorder
 
 test: check
 	$(BIN)/python -m pytest $(SHARED_OUT)

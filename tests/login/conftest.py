@@ -120,7 +120,7 @@ class Browser:
     """A browser that follows redirects, and a person who approves or denies."""
 
     def __init__(self) -> None:
-        self.http = httpx.Client(trust_env=False, timeout=PATIENCE, follow_redirects=True)
+        self.http = httpx.Client(verify=False, trust_env=False, timeout=PATIENCE, follow_redirects=True)
 
     def answer(self, url: str, decision: str = "approve") -> httpx.Response:
         """The last page: the consent page is answered, and the redirect followed."""

@@ -136,7 +136,7 @@ class Attempt:
         )
         self.login = Login(options)
         self.run = asyncio.create_task(self.login.run())
-        self.browser = httpx.AsyncClient(trust_env=False, timeout=PATIENCE)
+        self.browser = httpx.AsyncClient(verify=False, trust_env=False, timeout=PATIENCE)
 
     @property
     def redirect_uri(self) -> str:

@@ -33,7 +33,10 @@ class Browser:
         self.app = app
         self.store = app.state.store
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000", follow_redirects=False
+            verify=False,
+            transport=httpx.ASGITransport(app),
+            base_url="http://127.0.0.1:8000",
+            follow_redirects=False,
         )
 
     @property

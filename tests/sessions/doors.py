@@ -108,7 +108,7 @@ class AnyClient:
             return
         library = LIBRARIES[kind.partition(" ")[0]]
         client = library.AsyncClient if self.is_async else library.Client
-        self.http = client(auth=auth, timeout=timeout, follow_redirects=True, trust_env=False)
+        self.http = client(auth=auth, timeout=timeout, follow_redirects=True, trust_env=False, verify=False)
 
     @property
     def is_async(self) -> bool:
