@@ -8,9 +8,9 @@ import pytest
 
 LONG = bool(os.environ.get("IC_TEST_LONG"))
 
-EXAMPLES = 20_000 if LONG else 200
+EXAMPLES = 20_000 if LONG else 100
 """Inputs that Hypothesis makes up for each parser."""
-FUZZED = 1_000_000 if LONG else 1_500
+FUZZED = 1_000_000 if LONG else 1_000
 """Cases that the fuzzer tries with each of its targets."""
 
 PROCESSES, THREADS, TASKS = (8, 64, 1_000) if LONG else (3, 8, 60)

@@ -6,9 +6,12 @@ import pytest
 
 from tests.benchmarks import run
 from tests.benchmarks.tables import Line, Table
+from tests.sizes import LONG
+
+SLOW = ("at-once", "storm")
 
 
-@pytest.mark.parametrize("name", list(run.BENCHMARKS))
+@pytest.mark.parametrize("name", [name for name in run.BENCHMARKS if LONG or name not in SLOW])
 def test_benchmark_gives_tables_in_its_quickest_form(name):
     result = run.BENCHMARKS[name].measure("least")
     assert all(table.text().startswith(table.title) for table in result.tables)

@@ -376,8 +376,8 @@ class Notebook:
         spec = {"name": kernel, "display_name": kernel, "language": "python"}
         content = {"cells": code, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
         self.path.write_text(json.dumps(content))
+        self.page.bring_to_front()
         if self.page.url.startswith(f"{self._server.url}lab") and self.page.evaluate(HAS_ROOM):
-            self.page.bring_to_front()
             self.page.evaluate(OPEN_DOCUMENT, self.path.name)
         else:
             self.page.goto(f"{self._server.url}lab/tree/{self.path.name}?reset")

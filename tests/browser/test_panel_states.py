@@ -19,7 +19,7 @@ from ic_notebook.jupyter.panel import ConnectPanel
 from ic_notebook.jupyter.view import BLOCKED_WAITING, BY_PASTE, INVITATION, NO_KEYRING, RESTART, WAYS
 from ic_notebook.oauth.connected_apps import ConnectedApp
 from ic_notebook.sessions.apps import ConnectedApps
-from tests.sizes import LONG
+from tests.sizes import LONG, needs_time
 
 pytestmark = pytest.mark.browser
 
@@ -880,6 +880,7 @@ def test_two_views_of_one_panel_show_one_truth(bench):
     bench.expect_heard({"type": "goodbye"})
 
 
+@needs_time
 def test_panel_of_a_restarted_kernel_does_not_go_on_saying_connected(notebook):
     notebook.open(PICTURE)
     notebook.run(0)

@@ -82,6 +82,7 @@ def test_it_comes_while_a_cell_blocks_the_kernel(notebook, lab):
     assert "rested" in notebook.wait(1)
 
 
+@needs_time
 def test_cancel_in_the_panel_ends_the_cell_that_waits(notebook, lab):
     notebook.open(CONNECT, server=lab)
     notebook.start(0)

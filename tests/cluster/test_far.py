@@ -23,7 +23,7 @@ from ic_notebook.sandbox import SandboxSettings, serve_in_thread
 from tests.cluster.clusters import QUICK, call, name, person, until
 from tests.cluster.processes import RELAY, Processes, end, lacking_the_package, namespaces
 from tests.sessions.people import CREDITS
-from tests.sizes import LONG
+from tests.sizes import LONG, needs_time
 
 AWAY = 10.0 if LONG else 2.5
 """Seconds for which a scheduler does not answer."""
@@ -57,6 +57,7 @@ def short_lived() -> Iterator:
         yield sandbox
 
 
+@needs_time
 def test_a_scheduler_needs_no_package_of_ours_and_a_worker_that_lacks_it_is_named(sandbox, tmp_path):
     person(sandbox)
     with Processes(tmp_path) as processes:

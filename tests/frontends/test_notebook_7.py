@@ -94,6 +94,7 @@ def test_a_pasted_answer_connects_and_the_saved_notebook_holds_neither_it_nor_th
         assert secret not in log
 
 
+@needs_time
 def test_a_browser_that_reaches_the_kernel_needs_no_paste(notebook, tmp_path):
     notebook.open(LOAD, "%ic_connect --paste", CREDITS)
     notebook.run(0)

@@ -11,7 +11,7 @@ import pytest
 
 from ic_notebook.sessions.token_source import CUT_SHORT
 from tests.load.crowd import Place, Process, Tally
-from tests.sizes import KILLS, LIFETIME
+from tests.sizes import KILLS, LIFETIME, LONG
 from tests.storage.secret_service import needs_secret_service
 
 pytestmark = [needs_secret_service, pytest.mark.timeout(max(120, KILLS * 6))]
@@ -119,10 +119,11 @@ def test_the_store_is_whole_and_the_next_call_works_or_says_once_why_not(place, 
     report(killing.figures)
 
 
-@pytest.mark.parametrize(
-    "server", [{"refresh_grace": 60.0}, {"rotation": False}], ids=["grace", "not-rotating"]
-)
+FORGIVING = {"grace": {"refresh_grace": 60.0}, "not-rotating": {"rotation": False}}
+
+
+@pytest.mark.parametrize("server", FORGIVING if LONG else ["grace"])
 def test_the_store_is_whole_and_the_next_call_works(place, report, server):
-    killing = Killing(place(**SETTINGS, **server), may_be_lost=False)
+    killing = Killing(place(**SETTINGS, **FORGIVING[server]), may_be_lost=False)
     killing.run(KILLS // 2)
     report(killing.figures)

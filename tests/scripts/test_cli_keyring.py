@@ -12,6 +12,7 @@ import pytest
 
 from ic_notebook.sandbox import RunningSandbox
 from tests.scripts.processes import WITHIN, environment
+from tests.sizes import needs_time
 from tests.storage.secret_service import needs_secret_service, unlocked_keyring
 
 pytestmark = needs_secret_service
@@ -94,6 +95,7 @@ def test_one_sign_in_serves_every_program_until_it_is_disconnected(run, sandbox)
     assert "ic-notebook connect" in run("apps").stderr
 
 
+@needs_time
 def test_profiles_stand_side_by_side(run):
     for profile in ("agency-a", "agency-b"):
         assert run("connect", "--profile", profile, "--timeout", "20").returncode == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sizes import needs_time
 from tests.storage.secret_service import (
     bare_environment,
     locked_keyring,
@@ -134,6 +135,7 @@ print(json.dumps(seen))
 """
 
 
+@needs_time
 def test_processes_that_load_beside_one_that_saves_see_whole_sets_in_order(unlocked):
     run(unlocked, "storage.save(tokens('access-before', '-1'))")
     processes = [python(unlocked, IN_TURNS + script) for script in (WRITER, READER, READER)]
