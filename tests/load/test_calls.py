@@ -23,10 +23,7 @@ REVOKING = {"rotation": True, "revoke_family_on_reuse": True}
 NOT_ROTATING = {"rotation": False}
 SERVERS = {"rotating": ROTATING, "revoking": REVOKING, "not-rotating": NOT_ROTATING}
 ALL = list(product(SERVERS, ("told", "untold"), ("threads", "tasks")))
-SOME = [
-    ("revoking", "told", "threads"),
-    ("not-rotating", "untold", "tasks"),
-]
+SOME = [("revoking", "told", "threads")]
 
 
 @pytest.mark.parametrize(("server", "lifetime", "callers"), ALL if LONG else SOME)
