@@ -460,27 +460,32 @@ class Notebook:
     def leave(self) -> None:
         """Ends the kernel's session and closes the notebook; the page stays, for another."""
         self.page.remove_listener("pageerror", self._note)
-        self.page.evaluate(END_SESSION if self._reloaded else CLOSE_DOCUMENT)
-        if self._reloaded:
+        # Where that fails, so has the test, and the next one loads the page anew.
+        with contextlib.suppress(Error):
+            if not self._reloaded:
+                self.page.evaluate(CLOSE_DOCUMENT)
+                return
+            self.page.evaluate(END_SESSION)
             # JupyterLab restores, late, what was open before.
             self.page.goto("about:blank")
 
 
 @contextlib.contextmanager
 def notebooks_of(
-    context: BrowserContext, server: JupyterLab, node_name: str
+    context: BrowserContext, server: JupyterLab, node_name: str, *, page: Page | None = None
 ) -> Iterator[Callable[[], Notebook]]:
+    """Gives notebooks, each in a page of its own that is closed at the end, or one in `page`, which stays."""
     name = "".join(letter if letter.isalnum() else "_" for letter in node_name)
     made: list[Notebook] = []
     open_before = set(context.pages)
 
     def one_more() -> Notebook:
-        made.append(Notebook(context, server, f"{name}_{len(made)}"))
+        made.append(Notebook(context, server, f"{name}_{len(made)}", page=page))
         return made[-1]
 
     yield one_more
     for notebook in made:
-        notebook.close()
+        notebook.close() if page is None else notebook.leave()
     for tab in set(context.pages) - open_before:
         tab.close()
     thrown = [error for notebook in made for error in notebook.page_errors]
@@ -519,16 +524,8 @@ def notebook_in_kept_page(browser_context, jupyterlab, kept_page, request) -> It
 
     For tests that leave the page as it was.
     """
-    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
-    open_before = set(browser_context.pages)
-    notebook = Notebook(browser_context, jupyterlab, name, page=kept_page)
-    yield notebook
-    # Where that fails, so has the test, and the next one loads the page anew.
-    with contextlib.suppress(Error):
-        notebook.leave()
-    for tab in set(browser_context.pages) - open_before:
-        tab.close()
-    assert not notebook.page_errors, "the page threw:\n" + "\n".join(notebook.page_errors)
+    with notebooks_of(browser_context, jupyterlab, request.node.name, page=kept_page) as one_more:
+        yield one_more()
 
 
 @pytest.fixture(scope="module")
