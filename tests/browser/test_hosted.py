@@ -158,6 +158,6 @@ def test_a_webview_without_storage_or_cookies_still_gets_a_link_and_a_paste(note
     )
     notebook.run(0)
     panel = notebook.panel(0)
-    expect(panel.get_by_role("link", name="Connect", exact=True)).to_be_visible(timeout=20_000)
+    expect(panel.get_by_role("link", name="Connect", exact=True)).to_be_visible(timeout=3000)
     expect(panel).to_contain_text("ends with an address to paste here")
     assert json.dumps(notebook.page_errors) == "[]"

@@ -335,7 +335,7 @@ def test_every_state_is_accessible_and_fits_wide_and_at_320_px(
 def test_panel_without_a_kernel_behind_it_says_so(bench, accessibility_violations):
     bench.notebook.run(2)
     panel = bench.notebook.panel(2)
-    expect(panel).to_contain_text("not connected to a running kernel", timeout=20_000)
+    expect(panel).to_contain_text("not connected to a running kernel", timeout=5000)
     for theme in THEMES:
         bench.notebook.theme(theme)
         assert not faults(panel, "dead", theme, accessibility_violations)
@@ -459,7 +459,7 @@ def test_copying_works_where_the_page_has_no_clipboard_interface(bench, clipboar
         bench.button("Copy Connected apps").click()
         bench.expect_focus(bench.button("Copied"))
     assert clipboard.read() == CELLS[1].code
-    expect(bench.button("Copied")).to_have_count(0, timeout=20_000)
+    expect(bench.button("Copied")).to_have_count(0, timeout=4000)
     bench.expect_focus(bench.button("Copy Connected apps"))
 
 
@@ -889,7 +889,7 @@ def test_panel_of_a_restarted_kernel_does_not_go_on_saying_connected(notebook):
     notebook.page.evaluate(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
     )
-    expect(notebook.panel()).to_contain_text("not connected to a running kernel", timeout=20_000)
+    expect(notebook.panel()).to_contain_text("not connected to a running kernel", timeout=10_000)
 
 
 class Clipboard:

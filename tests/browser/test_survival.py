@@ -117,7 +117,7 @@ def test_a_kernel_that_ends_meanwhile_leaves_no_port_and_no_file(notebook, lab, 
     assert not list(runtime.glob(f"{PREFIX}*"))
     if end == SHUT_DOWN:
         notebook.panel(0).get_by_role("button", name="Connect", exact=True).click()
-    expect(notebook.panel(0)).to_contain_text("not connected to a running kernel", timeout=30_000)
+    expect(notebook.panel(0)).to_contain_text("not connected to a running kernel", timeout=15_000)
     assert not any(request.path.endswith("/token/") for request in sandbox.requests)
 
 
@@ -130,7 +130,7 @@ def test_a_kernel_that_sleeps_meanwhile_is_noticed_and_goes_on_when_it_wakes(not
         process.suspend()
         try:
             notebook.page.evaluate("() => window.dispatchEvent(new Event('focus'))")  # the person comes back
-            expect(notebook.panel(0)).to_contain_text("not connected to a running kernel", timeout=30_000)
+            expect(notebook.panel(0)).to_contain_text("not connected to a running kernel", timeout=15_000)
         finally:
             process.resume()
         approve(page)
