@@ -25,7 +25,7 @@ from ic_notebook.errors import (
     SignInTimeout,
     StorageError,
 )
-from ic_notebook.login import LoginOptions
+from ic_notebook.login.options import LoginOptions
 from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.current import current
 from ic_notebook.sessions.session import Session

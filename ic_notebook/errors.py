@@ -150,3 +150,8 @@ class NotResent(ICNotebookError):
 
 class StorageError(ICNotebookError, OSError):
     """A file of this package cannot be read or written."""
+
+
+def own_fault(error: BaseException) -> ICNotebookError:
+    """What a person is told of an exception not raised on purpose; its own words may hold anything."""
+    return ICNotebookError(f"A fault of ic_notebook itself ({type(error).__name__}). Connect again.")

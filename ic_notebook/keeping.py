@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ic_notebook import environment
 from ic_notebook.errors import ConfigurationError, ICNotebookError, StorageError
-from ic_notebook.login import LoginOptions
+from ic_notebook.login.options import LoginOptions
 from ic_notebook.oauth.metadata import discover, service_metadata
 from ic_notebook.sessions.current import CurrentSessions
 from ic_notebook.sessions.session import Session

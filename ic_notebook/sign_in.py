@@ -14,18 +14,23 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ic_notebook import environment
 from ic_notebook.background import background, reset_after_fork
-from ic_notebook.errors import ConfigurationError, ICNotebookError, SignInCancelled, SignInError
+from ic_notebook.errors import ConfigurationError, ICNotebookError, SignInCancelled, SignInError, own_fault
 from ic_notebook.keeping import Keeping
-from ic_notebook.login import OVER, Login, LoginOptions, LoginState, own_fault
-from ic_notebook.login.options import PROVE_WITHIN
+from ic_notebook.login.options import PROVE_WITHIN, LoginOptions
+from ic_notebook.login.states import OVER, LoginState
 from ic_notebook.redirect.routes import Findings
 from ic_notebook.sessions.current import CurrentSessions, current
 from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
 from ic_notebook.storage.choice import Storage, checked_storage
+
+# What makes an attempt is imported with the first one: by then the panel is drawn.
+if TYPE_CHECKING:
+    from ic_notebook.login.login import Login
 
 logger = logging.getLogger(__name__)
 
@@ -243,6 +248,8 @@ class SignIn:
         self._watchers, self._viewers, self._waiting, self._lingering = [], 0, 0, []
 
     async def _run(self) -> Session:
+        from ic_notebook.login.login import Login
+
         options = replace(self.options, new_client=self._new_client)
         self._new_client = False
         login = self.login = Login(

@@ -21,7 +21,7 @@ from IPython.display import display
 from ic_notebook.background import background
 from ic_notebook.errors import ICNotebookError, SignInCancelled, SignInTimeout
 from ic_notebook.jupyter.cells import NEXT
-from ic_notebook.login import LoginState
+from ic_notebook.login.states import LoginState
 from ic_notebook.oauth.secret import Secret
 from ic_notebook.sessions.session import Session
 from ic_notebook.sign_in import Attempt, SignIn

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 
 from ic_notebook.background import background
-from ic_notebook.errors import ICNotebookError
+from ic_notebook.errors import ICNotebookError, own_fault
 from ic_notebook.jupyter.veil import Veil
 from ic_notebook.notices import notices
 
@@ -162,7 +162,6 @@ class ConnectPanel(anywidget.AnyWidget):
         try:
             await act(*arguments)
         except Exception as error:  # noqa: BLE001 - nobody waits for it: it is shown and logged
-            from ic_notebook.login import own_fault
             from ic_notebook.sign_in import log_fault
 
             log_fault("The panel could not do what it was asked", error)

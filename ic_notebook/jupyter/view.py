@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ic_notebook import environment
 from ic_notebook.environment import DEFAULT_PROFILE
 from ic_notebook.errors import ICNotebookError, ServiceUnavailable, SignInDeclined, SignInTimeout
 from ic_notebook.jupyter.cells import CELLS, NEXT
-from ic_notebook.login import Login, LoginState
+from ic_notebook.login.states import LoginState
 from ic_notebook.oauth.metadata import SERVICE, service_metadata
 from ic_notebook.redirect.routes import EXTENSION, HOSTED, LOOPBACK, PAGE, SERVER_PROXY
 from ic_notebook.sessions.apps import ConnectedApps, day
@@ -16,6 +16,9 @@ from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
 from ic_notebook.sessions.token_source import ENDED
 from ic_notebook.sign_in import SignIn
+
+if TYPE_CHECKING:
+    from ic_notebook.login.login import Login
 
 View = dict[str, Any]
 """One picture of the panel, as JSON; `panel.js` says what it does with each key."""

@@ -17,8 +17,3 @@ def last_page(state: LoginState, failure: ICNotebookError | None) -> Page:
     if failure is not None:
         return pages.failed(str(failure))
     return pages.FINISHING
-
-
-def own_fault(error: BaseException) -> ICNotebookError:
-    """What a person is told of an exception not raised on purpose; its own words may hold anything."""
-    return ICNotebookError(f"A fault of ic_notebook itself ({type(error).__name__}). Connect again.")

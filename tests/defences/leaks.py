@@ -62,7 +62,7 @@ LEAK_SWITCHES = (
         (
             Edit(TRANSPORT, "raise failure.with_traceback(None) from None", "raise failure"),
             Edit(
-                "ic_notebook/login/__init__.py",
+                "ic_notebook/login/login.py",
                 "raise error.with_traceback(None) from None",
                 "raise",
             ),

@@ -7,7 +7,7 @@ from tests.defences.switch import Edit, Switch
 LISTENER = "ic_notebook/redirect/listener.py"
 PAGES = "ic_notebook/redirect/pages.py"
 DOORS = "ic_notebook/redirect/doors.py"
-LOGIN = "ic_notebook/login/__init__.py"
+LOGIN = "ic_notebook/login/login.py"
 AUTHORIZATION = "ic_notebook/oauth/authorization.py"
 EXTENSION = "ic_notebook/server_extension.py"
 

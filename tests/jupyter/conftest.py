@@ -17,8 +17,8 @@ shutil.rmtree(os.path.join(os.environ["XDG_CONFIG_HOME"], "ic_notebook"), ignore
 os.environ.pop("IC_ACCESS_TOKEN", None)
 os.environ["IC_BASE_URL"] = {url!r}
 get_ipython().run_line_magic("reset", "-f")
-import ic_notebook.login
-ic_notebook.login.LINGER = 60.0
+import ic_notebook.login.login
+ic_notebook.login.login.LINGER = 60.0
 get_ipython().extension_manager.loaded.discard("ic_notebook")
 """
 LEAVE = """

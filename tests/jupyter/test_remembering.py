@@ -169,7 +169,7 @@ def test_another_sign_in_in_the_place_of_this_one_is_shown_with_its_own_time(ker
 def test_nothing_of_ours_runs_once_a_panel_is_gone_nor_for_a_sign_in_of_one_kernel(kernels):
     first, second = kernels
     for kernel in kernels:
-        kernel.run("import ic_notebook.login\nic_notebook.login.LINGER = 0.1", silent=True)
+        kernel.run("import ic_notebook.login.login\nic_notebook.login.login.LINGER = 0.1", silent=True)
     sign_in(seen(first))
     page = seen(second)
     page.shows("connected")
@@ -178,7 +178,7 @@ def test_nothing_of_ours_runs_once_a_panel_is_gone_nor_for_a_sign_in_of_one_kern
     assert second.until(lambda: second.ask(THREADS) == [])
     assert not first.run("%ic_disconnect").error
     first.run(LEAVE, silent=True)
-    first.run("import ic_notebook.login\nic_notebook.login.LINGER = 0.1", silent=True)
+    first.run("import ic_notebook.login.login\nic_notebook.login.login.LINGER = 0.1", silent=True)
     page = seen(first)
     sign_in(page, remember=False)
     assert first.until(lambda: first.ask(THREADS) == [])

@@ -33,7 +33,7 @@ from ic_notebook.jupyter.view import (
     apps_view,
     view_of,
 )
-from ic_notebook.login import LoginState
+from ic_notebook.login.states import LoginState
 from ic_notebook.notices import notices
 from ic_notebook.oauth.connected_apps import ConnectedApp
 from ic_notebook.oauth.metadata import SERVICE

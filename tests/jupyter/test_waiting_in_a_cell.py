@@ -17,7 +17,7 @@ pytestmark = pytest.mark.kernel
 
 CONNECT = "import ic_notebook as ic\nic.connect(timeout=60)"
 ASYNC = "import ic_notebook as ic\nawait ic.connect_async(timeout=60)"
-NO_LINGER = "import ic_notebook.login as _login; _login.LINGER = 0.0"
+NO_LINGER = "import ic_notebook.login.login as _login; _login.LINGER = 0.0"
 NOBODY_THERE = (
     "NobodyThere: Nobody can be asked to approve here: this run is unattended, or has no browser and no terminal. "
     "Set IC_ACCESS_TOKEN to a token or API key, or sign in once where a person is and keep it in the keyring: "

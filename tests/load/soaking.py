@@ -19,7 +19,7 @@ import requests
 import ic_notebook as ic
 from ic_notebook import connecting
 from ic_notebook.background import background
-from ic_notebook.login import LoginOptions
+from ic_notebook.login.options import LoginOptions
 from tests.load.worker import Worker, serve, tell
 from tests.sessions.people import CREDITS, free_ports
 

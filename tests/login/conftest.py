@@ -18,8 +18,10 @@ import httpx
 import pytest
 
 from ic_notebook import background as backgrounds
-from ic_notebook import login as logins
-from ic_notebook.login import Login, LoginOptions, LoginState
+from ic_notebook.login import login as logins
+from ic_notebook.login.login import Login
+from ic_notebook.login.options import LoginOptions
+from ic_notebook.login.states import LoginState
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.redirect.routes import loopback
 from ic_notebook.registrar import Registrar

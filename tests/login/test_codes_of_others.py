@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ic_notebook.errors import OAuthError
-from ic_notebook.login import LoginState
+from ic_notebook.login.states import LoginState
 from ic_notebook.oauth.authorization import AuthorizationRequest
 from tests.login.conftest import TOKEN
 

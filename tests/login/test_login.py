@@ -21,7 +21,8 @@ from ic_notebook.errors import (
     StorageError,
     UnexpectedAnswer,
 )
-from ic_notebook.login import OVER, TRANSITIONS, Login, LoginState
+from ic_notebook.login.login import Login
+from ic_notebook.login.states import OVER, TRANSITIONS, LoginState
 from ic_notebook.redirect.listener import Listener
 from ic_notebook.sandbox import Faults
 from ic_notebook.sessions.session import Session
@@ -83,7 +84,8 @@ async def test_a_new_process_registers_nothing(options, start, paths, sandbox, t
     turn(auto_approve=True)
     script = f"""
 import asyncio, pathlib, urllib.request
-from ic_notebook.login import Login, LoginOptions
+from ic_notebook.login.login import Login
+from ic_notebook.login.options import LoginOptions
 from ic_notebook.storage.clients import ClientStore
 async def main():
     clients = ClientStore(pathlib.Path({str(options.clients.path)!r}), machine="here")

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from ic_notebook.errors import ConfigurationError, OAuthError, SignInCancelled, SignInTimeout
-from ic_notebook.login import LoginOptions, LoginState
+from ic_notebook.login.options import LoginOptions
+from ic_notebook.login.states import LoginState
 from ic_notebook.sandbox import Faults
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,8 @@ from ic_notebook.storage.clients import ClientStore
 REGISTER = "/public/v1/oauth/register/"
 SCRIPT = """
 import asyncio, pathlib, sys
-from ic_notebook.login import Login, LoginOptions
+from ic_notebook.login.login import Login
+from ic_notebook.login.options import LoginOptions
 from ic_notebook.storage.clients import ClientStore
 path, base_url, *ports = sys.argv[1:]
 async def main():

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ic_notebook.errors import SignInCancelled
-from ic_notebook.login import LoginState
 from ic_notebook.login.links import NOT_BACK_TO
+from ic_notebook.login.states import LoginState
 from ic_notebook.redirect.rendezvous import find
 from ic_notebook.redirect.routes import Findings
 

@@ -13,7 +13,6 @@ import threading
 import httpx
 import pytest
 
-from ic_notebook import login as logins
 from ic_notebook.background import background
 from ic_notebook.errors import (
     ConfigurationError,
@@ -23,7 +22,9 @@ from ic_notebook.errors import (
     SignInRequired,
     SignInTimeout,
 )
-from ic_notebook.login import LoginOptions, LoginState
+from ic_notebook.login import login as logins
+from ic_notebook.login.options import LoginOptions
+from ic_notebook.login.states import LoginState
 from ic_notebook.redirect.listener import Listener
 from ic_notebook.sandbox import Faults
 from ic_notebook.sessions.session import Session

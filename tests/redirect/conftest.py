@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ic_notebook.login import Login, LoginOptions, LoginState
+from ic_notebook.login.login import Login
+from ic_notebook.login.options import LoginOptions
+from ic_notebook.login.states import LoginState
 from ic_notebook.redirect import pages
 from ic_notebook.redirect.listener import Listener
 from ic_notebook.redirect.pages import Page

@@ -13,7 +13,7 @@ import httpx
 
 import ic_notebook as ic
 from ic_notebook import background, connecting, login
-from ic_notebook.login import LoginOptions
+from ic_notebook.login.options import LoginOptions
 from tests.sessions.people import free_ports
 
 

@@ -7,9 +7,9 @@ import contextlib
 
 import pytest
 
-from ic_notebook import login as logins
 from ic_notebook.errors import OAuthError, SignInDeclined
-from ic_notebook.login import LoginState
+from ic_notebook.login import login as logins
+from ic_notebook.login.states import LoginState
 from ic_notebook.redirect.listener import Listener
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import pytest
 
 import ic_notebook as ic
 from ic_notebook import sign_in
-from ic_notebook.login import LoginOptions
+from ic_notebook.login.options import LoginOptions
 from tests.scripts.processes import approve, deny, run
 
 pytestmark = pytest.mark.anyio

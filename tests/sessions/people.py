@@ -18,7 +18,7 @@ import pytest
 
 from ic_notebook import connecting, sign_in
 from ic_notebook.background import background
-from ic_notebook.login import LoginOptions
+from ic_notebook.login.options import LoginOptions
 from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
 from ic_notebook.oauth.metadata import service_metadata
 from ic_notebook.oauth.registration import ClientInformation, ClientMetadata, register
