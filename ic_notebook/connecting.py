@@ -26,9 +26,7 @@ from ic_notebook.errors import (
     StorageError,
 )
 from ic_notebook.login.options import LoginOptions
-from ic_notebook.sessions.apps import ConnectedApps
 from ic_notebook.sessions.current import current
-from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import Disconnected, SessionState, Status
 from ic_notebook.sessions.token_source import NOBODY
 from ic_notebook.sign_in import SignIn, require_a_way_back, sign_in, ways_back
@@ -37,6 +35,8 @@ from ic_notebook.storage.choice import Storage
 if TYPE_CHECKING:
     from ic_notebook.jupyter.panel import ConnectPanel
     from ic_notebook.jupyter.pump import Pump
+    from ic_notebook.sessions.apps import ConnectedApps
+    from ic_notebook.sessions.session import Session
 
 T = TypeVar("T")
 

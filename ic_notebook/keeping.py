@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from ic_notebook import environment
 from ic_notebook.errors import ConfigurationError, ICNotebookError, StorageError
 from ic_notebook.login.options import LoginOptions
 from ic_notebook.oauth.metadata import discover, service_metadata
 from ic_notebook.sessions.current import CurrentSessions
-from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
 from ic_notebook.storage.choice import Storage, keyring_store, looked_in, object_store
 from ic_notebook.storage.sharing import SharedStore
+
+if TYPE_CHECKING:
+    from ic_notebook.sessions.session import Session
 
 logger = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
@@ -14,9 +15,11 @@ from ic_notebook import connecting
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.jupyter.cells import CELLS, find_cell
 from ic_notebook.jupyter.panel import ConnectPanel
-from ic_notebook.sessions.apps import ConnectedApps
-from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import Disconnected, Status
+
+if TYPE_CHECKING:
+    from ic_notebook.sessions.apps import ConnectedApps
+    from ic_notebook.sessions.session import Session
 
 
 def _unquoted(text: str) -> str:

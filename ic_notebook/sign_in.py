@@ -24,17 +24,17 @@ from ic_notebook.login.options import PROVE_WITHIN, LoginOptions
 from ic_notebook.login.states import OVER, LoginState
 from ic_notebook.redirect.routes import Findings
 from ic_notebook.sessions.current import CurrentSessions, current
-from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
 from ic_notebook.storage.choice import Storage, checked_storage
 
-# What makes an attempt is imported with the first one: by then the panel is drawn.
+# What makes an attempt or a session is imported with the first one: by then the panel is drawn.
 if TYPE_CHECKING:
     from ic_notebook.login.login import Login
+    from ic_notebook.sessions.session import Session
 
 logger = logging.getLogger(__name__)
 
-Attempt = concurrent.futures.Future[Session]
+Attempt = concurrent.futures.Future["Session"]
 
 MAX_LINGERING = 1
 """Attempts that are over and still hold a port; more would leave too few of the pool for other kernels."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from ic_notebook import environment
 from ic_notebook.background import background, reset_after_fork
 from ic_notebook.errors import SignInRequired
 from ic_notebook.oauth.metadata import ServerMetadata, service_metadata
 from ic_notebook.oauth.secret import Secret
-from ic_notebook.sessions.session import Session
 from ic_notebook.sessions.status import SessionState
 from ic_notebook.sessions.token_source import NOBODY
 from ic_notebook.storage.choice import looked_in
 from ic_notebook.storage.sharing import SharedStore
 from ic_notebook.transport import Transport
+
+# Imported with the first session there is; a panel that invites to one does without.
+if TYPE_CHECKING:
+    from ic_notebook.sessions.session import Session
 
 
 class CurrentSessions:
@@ -89,6 +93,8 @@ class CurrentSessions:
         Raises:
             StorageError: the store cannot be read in time.
         """
+        from ic_notebook.sessions.session import Session
+
         restored = await Session.stored(server, store, transport=transport)
         known = self._sessions.get((server.base_url, store.profile))
         if known is not None and known.state is SessionState.CONNECTED:
@@ -120,6 +126,8 @@ class CurrentSessions:
         token = environment.access_token()
         if token is None:
             return None
+        from ic_notebook.sessions.session import Session
+
         base_url = environment.base_url()
         with self._lock:
             known = self._from_environment
