@@ -25,6 +25,8 @@ ROUNDS: dict[Effort, int] = {"full": 7, "quick": 3, "least": 0}
 EMPTY, OURS = "an empty anywidget", "%load_ext ic_notebook"
 READY = "  until Connect is in it"
 TIMES = 1.2
+SETTLE = 500
+"""Milliseconds."""
 EMPTY_CELL = '''
 import anywidget
 class Empty(anywidget.AnyWidget):
@@ -87,10 +89,13 @@ class Page:
         page.evaluate(RESTART)
         self._notebook.wait_for_kernel()
         self._notebook.kernel(before)
+        page.wait_for_timeout(
+            SETTLE
+        )  # what JupyterLab and a new kernel have to say to each other is nobody's
         page.evaluate(WATCH, selector)
         self._notebook.cell(at).locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
-        page.wait_for_function("() => window.bench.taken", timeout=30_000)
+        page.wait_for_function("() => window.bench.taken", polling=50, timeout=30_000)
         taken: float = page.evaluate("() => window.bench.taken")
         self._notebook.wait(at)
         self._notebook.wait_for_kernel()

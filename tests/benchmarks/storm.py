@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.servers import loopback, own_environment, process, seen
-from tests.benchmarks.storm_peers import KINDS
+from tests.benchmarks.storm_peers import KINDS, SECOND_LOOK
 from tests.benchmarks.tables import NOT_INSTALLED, Effort, Line, Result, Table, median, version, yes_or_no
 
 TOKEN_SECONDS = 0.3
@@ -155,16 +155,15 @@ def _line(all_came: dict[str, dict[str, list[tuple[int, float, int]]]], refresh:
         and median([slowest for _, slowest, _ in outcomes]) <= TIMES * refresh
         for outcomes in ours
     )
-    crowd = said("static header") if "static header" in all_came else "not measured"
+    beside = {"the crowd itself, under a static header": "static header", SECOND_LOOK: SECOND_LOOK}
+    slowest = [f"{words}, {said(name)}" for words, name in beside.items() if name in all_came]
     others = [
-        f"{_short(name)} {refreshes(name)}" for name in all_came if name not in (*OURS, "static header")
+        f"{_short(name)} {refreshes(name)}" for name in all_came if name not in (*OURS, *beside.values())
     ]
     return Line(
         f"refresh storm ({' / '.join(WAYS.values())}): refreshes, slowest caller ÷ one refresh of 300 ms",
         f"in memory {said(OURS[0])}; shared {said(OURS[1])}",
-        f"the crowd itself, under a static header, {crowd}; refreshes of {'; '.join(others)}"
-        if others
-        else "-",
+        "; ".join([*slowest, f"refreshes of {', '.join(others)}"]) if others else "-",
         f"one refresh, ≤ {TIMES:g} times",
         yes_or_no(reached),
     )

@@ -4,41 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
 import os
 import threading
 import time
-import urllib.request
+from collections.abc import AsyncGenerator, Generator
 from typing import Any
+
+import httpx
 
 from tests.benchmarks.clients import mcp_provider
 from tests.benchmarks.storm_kinds import PATH, InMemory, Kind, Shared, StaticHeader, at_once
 
+SECOND_LOOK = "a lock and a second look, in a minimal httpx.Auth"
 
-class SingleFlight(Kind):
-    """As it is written by hand: a lock, and a second look behind it."""
 
-    def prepare(self, number: int) -> None:
-        self._expired = True
+class _LockAndSecondLook(httpx.Auth):
+    """As it is written by hand."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._token = url, ""
         self._lock, self._async_lock = threading.Lock(), asyncio.Lock()
 
-    def _refresh(self) -> None:
-        asked = urllib.request.Request(f"{self.url}/token", data=b"grant_type=refresh_token")
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            json.load(answer)
-        self._expired = False
-
-    def call(self) -> None:
-        if self._expired:
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if not self._token:
             with self._lock:
-                if self._expired:
-                    self._refresh()
+                if not self._token:
+                    answer = yield self._refresh()
+                    answer.read()
+                    self._token = answer.json()["access_token"]
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
 
-    async def call_async(self) -> None:
-        if self._expired:
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        if not self._token:
             async with self._async_lock:
-                if self._expired:
-                    await asyncio.to_thread(self._refresh)
+                if not self._token:
+                    answer = yield self._refresh()
+                    await answer.aread()
+                    self._token = answer.json()["access_token"]
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+    def _refresh(self) -> httpx.Request:
+        return httpx.Request("POST", f"{self._url}/token", data={"grant_type": "refresh_token"})
+
+
+class SecondLook(StaticHeader):
+    def prepare(self, number: int) -> None:
+        options = at_once(httpx)
+        auth = _LockAndSecondLook(self.url)
+        self._client = httpx.Client(base_url=self.url, auth=auth, **options[False])
+        self._async = httpx.AsyncClient(base_url=self.url, auth=auth, **options[True])
 
 
 class Mcp(Kind):
@@ -153,7 +169,7 @@ KINDS: dict[str, tuple[str | None, type[Kind]]] = {
     "static header": (None, StaticHeader),
     "Session, in memory": (None, InMemory),
     "Session, shared": (None, Shared),
-    "a lock and a second look": (None, SingleFlight),
+    SECOND_LOOK: (None, SecondLook),
     "MCP's OAuthClientProvider": ("mcp", Mcp),
     "Authlib's OAuth2Client": ("authlib", Authlib),
     "globus-sdk's RefreshTokenAuthorizer": ("globus-sdk", Globus),
