@@ -12,7 +12,8 @@ from functools import partial
 import httpx
 
 import ic_notebook as ic
-from ic_notebook import background, connecting, login
+from ic_notebook import background, connecting
+from ic_notebook.login import login
 from ic_notebook.login.options import LoginOptions
 from tests.sessions.people import free_ports
 
