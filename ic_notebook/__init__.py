@@ -17,19 +17,7 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from ic_notebook import cluster
-    from ic_notebook.connecting import (
-        apps,
-        async_client,
-        client,
-        connect,
-        connect_async,
-        disconnect,
-        forget,
-        panel,
-        revoke,
-        session,
-        status,
-    )
+    from ic_notebook.connecting import connect, connect_async, panel
     from ic_notebook.errors import (
         APIError,
         AuthorizationResponseError,
@@ -53,6 +41,16 @@ if TYPE_CHECKING:
     from ic_notebook.sessions.apps import ConnectedApps
     from ic_notebook.sessions.session import Session
     from ic_notebook.sessions.status import Disconnected, Status
+    from ic_notebook.signed_in import (
+        apps,
+        async_client,
+        client,
+        disconnect,
+        forget,
+        revoke,
+        session,
+        status,
+    )
     from ic_notebook.storage.base import TokenStorage
 
 __all__ = [
@@ -94,9 +92,9 @@ __all__ = [
     "status",
 ]
 
-# Where the names live that are neither functions of connecting.py nor exceptions. A public name is resolved
-# on first use (PEP 562), so that the import costs next to nothing.
-_VALUES = {
+# Where the names live that are neither functions of signed_in.py nor exceptions. A public name is resolved on
+# first use (PEP 562), so that the import costs next to nothing.
+_HOMES = {
     "ConnectedApp": "ic_notebook.oauth.connected_apps",
     "ConnectedApps": "ic_notebook.sessions.apps",
     "Disconnected": "ic_notebook.sessions.status",
@@ -104,6 +102,9 @@ _VALUES = {
     "Status": "ic_notebook.sessions.status",
     "TokenSet": "ic_notebook.oauth.token_set",
     "TokenStorage": "ic_notebook.storage.base",
+    "connect": "ic_notebook.connecting",
+    "connect_async": "ic_notebook.connecting",
+    "panel": "ic_notebook.connecting",
 }
 
 
@@ -114,7 +115,7 @@ def __getattr__(name: str) -> Any:
 
     if name == "cluster":
         return import_module(f"{__name__}.cluster")
-    home = _VALUES.get(name) or f"ic_notebook.{'connecting' if name.islower() else 'errors'}"
+    home = _HOMES.get(name) or f"ic_notebook.{'signed_in' if name.islower() else 'errors'}"
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -169,7 +169,7 @@ def _connect(arguments: argparse.Namespace) -> int:
 
 
 def _session(arguments: argparse.Namespace) -> Session:
-    from ic_notebook.connecting import session
+    from ic_notebook.signed_in import session
 
     return session(base_url=arguments.base_url, profile=arguments.profile, discover=arguments.discover)
 

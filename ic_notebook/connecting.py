@@ -1,4 +1,4 @@
-"""The public functions: find or make the session, and pick the face for where this runs."""
+"""The public functions that sign somebody in, and pick the face for where this runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, TypeVar
 
 from ic_notebook import environment
 from ic_notebook.background import background
@@ -25,17 +22,15 @@ from ic_notebook.errors import (
     SignInTimeout,
     StorageError,
 )
-from ic_notebook.login.options import LoginOptions
 from ic_notebook.sessions.current import current
-from ic_notebook.sessions.status import Disconnected, SessionState, Status
-from ic_notebook.sessions.token_source import NOBODY
-from ic_notebook.sign_in import SignIn, require_a_way_back, sign_in, ways_back
+from ic_notebook.sessions.status import SessionState
+from ic_notebook.sign_in import SignIn, require_a_way_back
+from ic_notebook.signed_in import ONE_FOR_ALL, sign_in_for
 from ic_notebook.storage.choice import Storage
 
 if TYPE_CHECKING:
     from ic_notebook.jupyter.panel import ConnectPanel
     from ic_notebook.jupyter.pump import Pump
-    from ic_notebook.sessions.apps import ConnectedApps
     from ic_notebook.sessions.session import Session
 
 T = TypeVar("T")
@@ -44,10 +39,6 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = 300.0
 """Seconds that `connect` waits for a person."""
-ONE_FOR_ALL = (
-    "`marimo run` serves all its visitors from one process, so nobody signs in here: set IC_ACCESS_TOKEN "
-    "before it starts, or open the notebook with `marimo edit`."
-)
 VOILA = (
     "In Voila the page is there only when the cells have run, so none can wait for a person: show "
     "ic.panel(), which the visitor clicks."
@@ -99,7 +90,7 @@ def connect(
         OAuthError, UnexpectedAnswer, ServiceUnavailable: the server could not be used.
     """
     _check_timeout(timeout)
-    face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
+    face = sign_in_for(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
     live = _already_there(face, storage, open_url=open_url, new_client=new_client)
     if live is not None:
         return live
@@ -134,7 +125,7 @@ def connect_with_link(
     from ic_notebook.jupyter.link import show_connected, wait_with_link
 
     _check_timeout(timeout)
-    face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
+    face = sign_in_for(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
     live = _already_there(face, storage, open_url=None, new_client=new_client)
     if live is not None:
         show_connected(live)
@@ -163,7 +154,7 @@ async def connect_async(
         NobodyThere: also where there is neither a notebook nor `open_url`.
     """
     _check_timeout(timeout)
-    face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
+    face = sign_in_for(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
     if new_client:
         face.register_again()
     else:
@@ -210,7 +201,7 @@ def panel(
     from ic_notebook.jupyter.panel import ConnectPanel
 
     _require_one_person()
-    face = _sign_in(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
+    face = sign_in_for(base_url, profile, storage, discover=discover, client_id=client_id, scope=scope)
     if new_client:
         face.register_again()
     return ConnectPanel(face)
@@ -223,140 +214,13 @@ def show_in(panel: ConnectPanel) -> None:
         ConfigurationError: an environment variable cannot be used; there is no panel then.
     """
     try:
-        panel.show(_sign_in(None, None, None, discover=False, client_id=None, scope=None))
+        panel.show(sign_in_for(None, None, None, discover=False, client_id=None, scope=None))
     except ConfigurationError:
         from IPython.display import clear_output
 
         panel.close()
         clear_output()
         raise
-
-
-def session(*, base_url: str | None = None, profile: str | None = None, discover: bool = False) -> Session:
-    """The session that is meant. No browser is opened for it.
-
-    Args:
-        base_url: the API; where None, the one connected last in this process, else `IC_BASE_URL`.
-        profile: the session of this profile; the environment's token belongs to none.
-        discover: look for a sign-in at a server that announces its own metadata (RFC 8414).
-
-    Returns:
-        The one connected last in this process, else that of `IC_ACCESS_TOKEN`, else the one that the keyring
-        holds.
-
-    Raises:
-        SignInRequired: there is none.
-        ConfigurationError: something given, or an environment variable, cannot be used.
-        StorageError: the keyring holds one, but cannot be read: it is locked.
-        UnexpectedAnswer, ServiceUnavailable: with `discover`, the metadata cannot be read.
-    """
-    if base_url is None and not discover:
-        try:
-            return current.meant(profile=profile)
-        except SignInRequired:
-            if environment.is_marimo_app():
-                raise SignInRequired(ONE_FOR_ALL) from None
-            raise
-    face = _sign_in(base_url, profile, None, discover=discover, client_id=None, scope=None)
-    found = current.find(face.options.base_url, profile=profile)
-    if found is None or (found.state is not SessionState.CONNECTED and not found.is_from_environment):
-        found = background().run(face.keeping.restore)
-    if found is None:
-        raise SignInRequired(ONE_FOR_ALL if environment.is_marimo_app() else NOBODY)
-    return found
-
-
-def status(*, profile: str | None = None) -> Status:
-    """How the sign-in stands, readable. Calls no server, and does not mind that nobody is signed in.
-
-    Raises:
-        ConfigurationError: the profile or an environment variable cannot be used.
-    """
-    try:
-        found = session(profile=profile).status
-    except (SignInRequired, StorageError) as failure:
-        problem = None if str(failure) == NOBODY else str(failure)
-        found = Status(
-            connected=False,
-            base_url=environment.base_url(),
-            profile=environment.profile(profile),
-            problem=problem,
-        )
-    return replace(found, ways=ways_back(found.base_url))
-
-
-def client(*, profile: str | None = None, **options: Any) -> httpx.Client:
-    """An httpx.Client for the API, signed in; see `Session.client`.
-
-    Raises:
-        SignInRequired: nobody is signed in.
-    """
-    return session(profile=profile).client(**options)
-
-
-def async_client(*, profile: str | None = None, **options: Any) -> httpx.AsyncClient:
-    """A new httpx.AsyncClient for the API, signed in; see `Session.async_client`.
-
-    Raises:
-        SignInRequired: nobody is signed in.
-    """
-    return session(profile=profile).async_client(**options)
-
-
-def apps(*, profile: str | None = None) -> ConnectedApps:
-    """The apps connected to the account, a table in a notebook; see `Session.apps`.
-
-    Raises:
-        SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
-    """
-    return session(profile=profile).apps()
-
-
-def revoke(app_id: str, *, profile: str | None = None) -> None:
-    """Disconnect one app at the service, by its id in `apps()`; see `Session.revoke`.
-
-    Raises:
-        ConfigurationError: no id was put in.
-        APIError: no connected app has this id.
-        SignInRequired, UnexpectedAnswer, ServiceUnavailable: as the call went.
-    """
-    session(profile=profile).revoke(app_id)
-
-
-def disconnect(*, profile: str | None = None) -> Disconnected:
-    """End the sign-in at the service and forget it here; says so where it could only forget.
-
-    Raises:
-        SignInRequired: nobody is signed in.
-        ConfigurationError: the token came from `IC_ACCESS_TOKEN`.
-        UnexpectedAnswer, ServiceUnavailable: the service gave no usable answer; the sign-in stands.
-    """
-    return session(profile=profile).disconnect()
-
-
-def forget(*, profile: str | None = None) -> None:
-    """Forget the sign-in here, also in the keyring; at the service the app stays connected.
-
-    Raises:
-        SignInRequired: nobody is signed in.
-        ConfigurationError: the token came from `IC_ACCESS_TOKEN`.
-        StorageError: it could not be deleted from the keyring.
-    """
-    session(profile=profile).forget()
-
-
-def _sign_in(
-    base_url: str | None,
-    profile: str | None,
-    storage: Storage,
-    *,
-    discover: bool,
-    client_id: str | None,
-    scope: str | None,
-) -> SignIn:
-    where = environment.base_url(base_url)
-    options = LoginOptions(base_url=where, discover=discover, client_id=client_id, scope=scope)
-    return sign_in(options, profile=profile, storage=storage)
 
 
 def _already_there(

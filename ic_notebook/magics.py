@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from ic_notebook import connecting
+from ic_notebook import connecting, signed_in
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.jupyter.cells import CELLS, find_cell
 from ic_notebook.jupyter.panel import ConnectPanel
@@ -98,14 +98,14 @@ class SignInMagics(Magics):
     @line_magic
     def ic_status(self, line: str) -> Status:
         """Tell how the sign-in stands: for which API, since when, where the token is kept. Makes no call."""
-        return connecting.status(profile=parse_argstring(self.ic_status, line).profile)
+        return signed_in.status(profile=parse_argstring(self.ic_status, line).profile)
 
     @magic_arguments()
     @_PROFILE
     @line_magic
     def ic_apps(self, line: str) -> ConnectedApps:
         """List the apps connected to the account, this one marked."""
-        return connecting.apps(profile=parse_argstring(self.ic_apps, line).profile)
+        return signed_in.apps(profile=parse_argstring(self.ic_apps, line).profile)
 
     @magic_arguments()
     @argument("app_id", nargs="?", default="", type=_unquoted, help="an id from %%ic_apps")
@@ -114,7 +114,7 @@ class SignInMagics(Magics):
     def ic_revoke(self, line: str) -> None:
         """Have the service end the access of one app: `%ic_revoke APP_ID`, with an id from `%ic_apps`."""
         given = parse_argstring(self.ic_revoke, line)
-        connecting.revoke(given.app_id, profile=given.profile)
+        signed_in.revoke(given.app_id, profile=given.profile)
         print("Revoked. The service has ended its access.")
 
     @magic_arguments()
@@ -122,14 +122,14 @@ class SignInMagics(Magics):
     @line_magic
     def ic_disconnect(self, line: str) -> Disconnected:
         """End this sign-in at the service, and forget it here. To forget it here alone: %ic_forget."""
-        return connecting.disconnect(profile=parse_argstring(self.ic_disconnect, line).profile)
+        return signed_in.disconnect(profile=parse_argstring(self.ic_disconnect, line).profile)
 
     @magic_arguments()
     @_PROFILE
     @line_magic
     def ic_forget(self, line: str) -> None:
         """Forget the sign-in here. At the service the app stays connected: %ic_disconnect ends it there."""
-        connecting.forget(profile=parse_argstring(self.ic_forget, line).profile)
+        signed_in.forget(profile=parse_argstring(self.ic_forget, line).profile)
         print("Forgotten here. At the service the app stays connected.")
 
     @line_magic
@@ -161,7 +161,7 @@ def greet(shell: InteractiveShell, panel: ConnectPanel | None) -> None:
     if panel is not None:
         connecting.show_in(panel)
         return
-    found = connecting.status()
+    found = signed_in.status()
     print(found if found.connected else "Run %ic_connect to sign in.")
 
 

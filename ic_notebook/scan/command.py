@@ -110,7 +110,7 @@ def _offer_to_disconnect(arguments: argparse.Namespace, profile: str) -> None:
     if not _yes(f"End the stored sign-in of profile {profile} at the service now, and forget it here?"):
         print(f"It still works. It ends with: {command}", file=sys.stderr)
         return
-    from ic_notebook.connecting import session
+    from ic_notebook.signed_in import session
 
     try:
         print(session(base_url=arguments.base_url, profile=profile).disconnect(), file=sys.stderr)

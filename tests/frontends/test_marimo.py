@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from ic_notebook.connecting import ONE_FOR_ALL
 from ic_notebook.redirect.doors import Door
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
+from ic_notebook.signed_in import ONE_FOR_ALL
 from tests.frontends.people import approve, connect, photograph, says
 from tests.frontends.servers import running, signed_in_keyring
 from tests.sizes import LONG

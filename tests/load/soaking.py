@@ -17,7 +17,7 @@ from typing import Any
 import requests
 
 import ic_notebook as ic
-from ic_notebook import connecting
+from ic_notebook import signed_in
 from ic_notebook.background import background
 from ic_notebook.login.options import LoginOptions
 from tests.load.worker import Worker, serve, tell
@@ -33,7 +33,7 @@ class Soaker(Worker):
 
     def __init__(self, url: str, storage: str, saves: Path) -> None:
         super().__init__(url, storage, saves)
-        connecting.LoginOptions = partial(LoginOptions, ports=free_ports())
+        signed_in.LoginOptions = partial(LoginOptions, ports=free_ports())
         self.done: Counter[str] = Counter()
         self._stop = threading.Event()
         self._turns: list[threading.Lock] = []

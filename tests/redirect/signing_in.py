@@ -12,7 +12,7 @@ from functools import partial
 import httpx
 
 import ic_notebook as ic
-from ic_notebook import background, connecting
+from ic_notebook import background, signed_in
 from ic_notebook.login import login
 from ic_notebook.login.options import LoginOptions
 from tests.sessions.people import free_ports
@@ -23,7 +23,7 @@ def tell(**words: object) -> None:
 
 
 if __name__ == "__main__":
-    connecting.LoginOptions = partial(LoginOptions, ports=free_ports())
+    signed_in.LoginOptions = partial(LoginOptions, ports=free_ports())
     login.LINGER, background.LINGER = 1.0, 0.1
     session = ic.connect(
         base_url=sys.argv[1], storage="memory", timeout=240, open_url=lambda url: tell(url=url)

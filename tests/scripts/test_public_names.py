@@ -117,6 +117,7 @@ HEAVY = {
     "httpcore",
     "httpx",
     "ic_notebook.connecting",
+    "ic_notebook.signed_in",
     "inspect",
     "ipywidgets",
     "IPython",

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from ic_notebook import connecting, sign_in
+from ic_notebook import sign_in
 from ic_notebook.background import background
 from ic_notebook.login.options import LoginOptions
 from ic_notebook.oauth.authorization import AuthorizationRequest, AuthorizationResponse
@@ -185,7 +185,7 @@ def nobody_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     # Ports of its own: other tests may hold the pool's for as long as a minute.
-    monkeypatch.setattr(connecting, "LoginOptions", partial(LoginOptions, ports=free_ports()))
+    monkeypatch.setattr("ic_notebook.signed_in.LoginOptions", partial(LoginOptions, ports=free_ports()))
     forget_everybody()
     yield
     forget_everybody()
