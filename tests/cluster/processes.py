@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dask
 import pytest
-from distributed import Security
+from distributed import Client, Security
 
-from tests.cluster.clusters import until
+from tests.cluster.clusters import QUICK, until
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -123,6 +124,17 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+
+@contextlib.contextmanager
+def connected(processes: Processes, *, workers: int, **options) -> Iterator[Client]:
+    """A client, once so many workers are there."""
+    with (
+        dask.config.set(QUICK),
+        Client(processes.address, timeout=20, set_as_default=False, **options) as client,
+    ):
+        client.wait_for_workers(workers, timeout=30)
+        yield client
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -12,16 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-import dask
 import pytest
-from distributed import Client, Security
 
 import ic_notebook as ic
 from ic_notebook.cluster import share
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.sandbox import SandboxSettings, serve_in_thread
-from tests.cluster.clusters import QUICK, call, name, person, until
-from tests.cluster.processes import RELAY, Processes, end, lacking_the_package, namespaces
+from tests.cluster.clusters import call, name, person, until
+from tests.cluster.processes import Processes, connected, end, lacking_the_package
 from tests.sessions.people import CREDITS
 from tests.sizes import LONG, needs_time
 
@@ -37,16 +35,6 @@ def processes(tmp_path_factory) -> Iterator[Processes]:
         started.worker()
         started.worker()
         yield started
-
-
-@contextlib.contextmanager
-def connected(processes: Processes, *, workers: int, **options) -> Iterator[Client]:
-    with (
-        dask.config.set(QUICK),
-        Client(processes.address, timeout=20, set_as_default=False, **options) as client,
-    ):
-        client.wait_for_workers(workers, timeout=30)
-        yield client
 
 
 @pytest.fixture
@@ -213,31 +201,3 @@ def test_a_killed_notebook_is_an_error_at_once_on_the_workers(sandbox, processes
     finally:
         end(notebook)
         notebook.stdout.close()
-
-
-def test_scheduler_and_workers_in_networks_of_their_own_over_tls(short_lived, tmp_path, caplog):
-    person(short_lived)
-    port, door = short_lived.url.rpartition(":")[2], str(tmp_path / "door")
-    (tmp_path / "relay.py").write_text(RELAY)
-    security = Security.temporary()
-    with namespaces("scheduler", "workers") as networks, Processes(tmp_path, security) as processes:
-        address, within = networks["scheduler"]
-        processes.scheduler(host=address, within=within)
-        _, within = networks["workers"]
-        # The API is on loopback, and the workers' is another: a socket in the file system joins them.
-        for listen, connect, where in ((door, port, ()), (port, door, within)):
-            command = [*where, sys.executable, str(tmp_path / "relay.py"), listen, connect]
-            relay = subprocess.Popen(command)
-            processes.ends_with(relay)
-        for _ in range(2):
-            processes.worker(within=within)
-        with connected(processes, workers=2, security=security) as client, share(client, rate_limit=None):
-            assert client.scheduler.address.startswith(f"tls://{address}:")
-            results = client.map(call, range(40), pure=False)
-            assert Counter(client.gather(results)) == {200: 40}
-            time.sleep(2)
-            assert Counter(client.gather(client.map(call, range(40), pure=False))) == {200: 40}
-    refreshes = Counter(refresh.access_token for refresh in short_lived.store.refreshes())
-    assert refreshes
-    assert set(refreshes.values()) == {1}
-    assert not [record for record in caplog.records if "TLS" in record.message]

@@ -274,7 +274,8 @@ def test_workers_that_come_late_and_those_that_are_started_anew_call_too(sandbox
     late = set(client.run(os.getpid)) - before
     assert client.submit(call, workers=[*late], pure=False).result(timeout=20) == 200
     client.cluster.scale(2)
-    until(lambda: len(client.run(os.getpid)) == 2, within=30)
+    # One that is going can close its connection in the middle of the question.
+    until(lambda: len(client.run(os.getpid, on_error="ignore")) == 2, within=30)
     client.restart(timeout=90)
     assert set(everywhere(client)) == {200}
 

@@ -7,6 +7,8 @@ import itertools
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,8 +21,9 @@ from distributed import Client, Security
 
 import ic_notebook as ic
 from ic_notebook.cluster import budget
-from ic_notebook.sandbox import SandboxSettings, api, authorization_server, serve_in_thread
+from ic_notebook.sandbox import RunningSandbox, SandboxSettings, api, authorization_server, serve_in_thread
 from tests.cluster.clusters import call, person, running
+from tests.cluster.processes import RELAY, Processes, connected, namespaces
 from tests.cluster.remains import CANARY, Log, logging_workers, marked, remains, spill
 from tests.sizes import LONG, needs_time
 
@@ -139,6 +142,20 @@ def test_no_secret_is_left_behind_or_shown_anywhere(sandbox, client, folder, log
     assert b"this cluster has no TLS" not in found["log of this process"]
 
 
+def storm(sandbox: RunningSandbox, client: Client) -> None:
+    """Tasks for SECONDS, of which none fails; each token is refreshed once, and no call is one too many."""
+    statuses: Counter[int] = Counter()
+    with ic.cluster.share(client, rate_limit=LIMIT) as shared:
+        ends = time.monotonic() + SECONDS
+        while time.monotonic() < ends or statuses[200] <= LIMIT or len(sandbox.store.refreshes()) < 2:
+            statuses.update(client.gather(client.map(call, range(32), pure=False, retries=3)))
+        refreshes = Counter(refresh.access_token for refresh in sandbox.store.refreshes())
+        print(f"{sum(statuses.values())} tasks, {len(refreshes)} refreshes\n{shared!r}")
+    assert statuses.keys() == {200}
+    assert set(refreshes.values()) == {1}
+    assert not [request for request in sandbox.requests if request.status == 429]
+
+
 @pytest.mark.timeout(SECONDS + 120)
 # A worker that is killed takes a busy computer as long to start again as the whole short run.
 @pytest.mark.parametrize(
@@ -148,21 +165,39 @@ def test_no_task_fails_no_token_is_refreshed_twice_and_the_limit_is_never_reache
     sandbox, client, folder, log, kills
 ):
     person(sandbox)
-    statuses: Counter[int] = Counter()
-    with (
-        ic.cluster.share(client, rate_limit=LIMIT) as shared,
-        killing(client, KILL_EVERY) if kills else contextlib.nullcontext() as killed,
-    ):
-        ends = time.monotonic() + SECONDS
-        while time.monotonic() < ends or statuses[200] <= LIMIT or len(sandbox.store.refreshes()) < 2:
-            statuses.update(client.gather(client.map(call, range(32), pure=False, retries=3)))
-        refreshes = Counter(refresh.access_token for refresh in sandbox.store.refreshes())
-        print(
-            f"{sum(statuses.values())} tasks, {len(refreshes)} refreshes, {killed or 'none'} killed\n{shared!r}"
-        )
-    assert statuses.keys() == {200}
-    assert set(refreshes.values()) == {1}
+    with killing(client, KILL_EVERY) if kills else contextlib.nullcontext() as killed:
+        storm(sandbox, client)
+    print(f"{killed or 'none'} killed")
     assert killed or not kills
-    assert not [request for request in sandbox.requests if request.status == 429]
     assert CANARY not in "\n".join(log.lines)
-    assert not [path for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert files_with_a_secret(folder) == []
+
+
+@pytest.mark.timeout(SECONDS + 120)
+def test_scheduler_and_workers_in_networks_of_their_own_over_tls(sandbox, tmp_path, log):
+    person(sandbox)
+    port, door = sandbox.url.rpartition(":")[2], str(tmp_path / "door")
+    (tmp_path / "relay.py").write_text(RELAY)
+    security = Security.temporary()
+    with namespaces("scheduler", "workers") as networks, Processes(tmp_path, security) as processes:
+        address, within = networks["scheduler"]
+        processes.scheduler(host=address, within=within)
+        _, within = networks["workers"]
+        # The API is on loopback, and the workers' is another: a socket in the file system joins them.
+        for listen, connect, where in ((door, port, ()), (port, door, within)):
+            command = [*where, sys.executable, str(tmp_path / "relay.py"), listen, connect]
+            relay = subprocess.Popen(command)
+            processes.ends_with(relay)
+        for _ in range(WORKERS):
+            processes.worker(within=within)
+        with connected(processes, workers=WORKERS, security=security) as client:
+            assert client.scheduler.address.startswith(f"tls://{address}:")
+            storm(sandbox, client)
+    assert "Starting Worker plugin ic-notebook" in processes.log
+    assert "this cluster has no TLS" not in "\n".join(log.lines)
+    assert CANARY not in "\n".join(log.lines)
+    assert files_with_a_secret(tmp_path) == []
+
+
+def files_with_a_secret(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
