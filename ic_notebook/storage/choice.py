@@ -9,7 +9,6 @@ from ic_notebook import environment
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.storage.base import TokenStorage
 from ic_notebook.storage.calls import StorageCalls
-from ic_notebook.storage.keyring import KeyringStorage
 from ic_notebook.storage.sharing import SharedStore, state_folder
 
 Storage = str | TokenStorage | None
@@ -46,6 +45,8 @@ def checked_storage(storage: Any) -> Storage:
 
 def keyring_store(issuer: str, profile: str, *, folder: Path | None = None) -> SharedStore:
     """The place of this sign-in in the system's keyring. Nothing is called yet."""
+    from ic_notebook.storage.keyring import KeyringStorage
+
     keyring = KeyringStorage(issuer, profile)
     return SharedStore(
         keyring,
