@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import functools
 import os
 import selectors
 import socket
@@ -217,33 +218,43 @@ class Background:
         loop.call_later(0.1 if tasks else 0.0, loop.stop)
 
 
-_settling: dict[tuple[object, asyncio.AbstractEventLoop], asyncio.Future[None]] = {}
+_waiting: dict[tuple[object, asyncio.AbstractEventLoop], list[asyncio.Future[None]]] = {}
 
 
-def settling(work: concurrent.futures.Future[Any]) -> asyncio.Future[None]:
-    """Settles once `work` is done; what came of it is not looked at. To be waited for by `asyncio.wait`.
+async def until_done(work: concurrent.futures.Future[Any], *, timeout: float | None) -> None:
+    """Wait until `work` is done or `timeout` seconds are over; whoever waits never cancels it.
 
-    One for all who wait in a loop: each of a thousand would wake it by a system call of its own.
+    All who wait in a loop are woken by one system call: a thousand would make one each.
     """
     loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
     key = work, loop
-    if (known := _settling.get(key)) is not None:
-        return known
-    settled: asyncio.Future[None] = loop.create_future()
+    waiting = _waiting.get(key)
+    if waiting is None:
+        waiting = _waiting[key] = []
+        work.add_done_callback(functools.partial(_wake_all, key, waiting))
+    waiting.append(waiter)
+    timer = None if timeout is None else loop.call_later(timeout, _wake, [waiter])
+    try:
+        await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
 
-    def settle() -> None:
-        if not settled.done():
-            settled.set_result(None)
 
-    def tell(_: object) -> None:
-        del _settling[key]
-        # That loop may have ended, and with it whoever waited there.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle)
+def _wake_all(
+    key: tuple[object, asyncio.AbstractEventLoop], waiting: list[asyncio.Future[None]], _work: object
+) -> None:
+    del _waiting[key]
+    # That loop may have ended, and with it whoever waited there.
+    with contextlib.suppress(RuntimeError):
+        key[1].call_soon_threadsafe(_wake, waiting)
 
-    _settling[key] = settled
-    work.add_done_callback(tell)
-    return settled
+
+def _wake(waiting: list[asyncio.Future[None]]) -> None:
+    for waiter in waiting:
+        if not waiter.done():
+            waiter.set_result(None)
 
 
 async def in_daemon_thread(function: Callable[[], T], *, name: str = "ic_notebook-file") -> T:

@@ -6,11 +6,10 @@ the call with, and is sent whether the service refused it. When it ends, the las
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from ic_notebook.background import background, settling
+from ic_notebook.background import background, until_done
 from ic_notebook.errors import ForeignOrigin, ICNotebookError, NotResent, ServiceUnavailable, SignInRequired
 from ic_notebook.oauth.token_set import TokenSet
 from ic_notebook.sessions.token_source import Renewal, Renewed, TokenSource
@@ -115,7 +114,7 @@ def waited(under_way: Steps, renewal: Renewal, patience: float | None) -> Step:
 
 async def awaited(under_way: Steps, renewal: Renewal, patience: float | None) -> Step:
     """As `waited`, in the caller's task, whose end never cancels a renewal."""
-    await asyncio.wait({settling(renewal)}, timeout=patience)
+    await until_done(renewal, timeout=patience)
     if not renewal.done():
         return under_way.throw(_too_slow(patience))
     try:

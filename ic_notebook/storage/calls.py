@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
 import threading
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 
 import filelock
 
-from ic_notebook.background import reset_after_fork, settling
+from ic_notebook.background import reset_after_fork, until_done
 from ic_notebook.errors import ICNotebookError, StorageError
 from ic_notebook.notices import notices
 
@@ -110,11 +109,10 @@ class StorageCalls:
             lock.release()
 
     async def _returned(self, call: concurrent.futures.Future[Any], ends: float) -> None:
-        returned = settling(call)
         with contextlib.ExitStack() as telling:
             tell_at: float | None = time.monotonic() + TELL_AFTER
             while not call.done() and call is not self._late and time.monotonic() < ends:
-                await asyncio.wait({returned}, timeout=max(0.0, min(_SLICE, ends - time.monotonic())))
+                await until_done(call, timeout=max(0.0, min(_SLICE, ends - time.monotonic())))
                 if tell_at is not None and time.monotonic() >= tell_at and not call.done():
                     telling.enter_context(
                         notices.showing(f"{self._said} does not answer yet. {self._advice}".rstrip())

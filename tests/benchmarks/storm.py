@@ -19,7 +19,7 @@ TOKEN_SECONDS = 0.3
 TASKS, THREADS, PROCESSES = 1_000, 64, 8
 IN_EACH = THREADS // PROCESSES
 """Threads (or tasks) of each process, where there are several."""
-ROUNDS: dict[Effort, int] = {"full": 3, "quick": 1, "least": 1}
+ROUNDS: dict[Effort, int] = {"full": 5, "quick": 1, "least": 1}
 OURS = ("Session, in memory", "Session, shared")
 TIMES = 1.5
 WAYS = {

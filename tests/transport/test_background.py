@@ -353,11 +353,11 @@ def test_task_that_will_not_be_cancelled_does_not_hold_up_a_close(background: Ba
     gc.collect()
 
 
-def test_all_who_wait_in_a_loop_wait_for_the_same(background: Background) -> None:
+def test_all_who_wait_in_a_loop_are_woken_together(background: Background) -> None:
     work: concurrent.futures.Future[int] = concurrent.futures.Future()
 
     async def wait() -> int:
-        await asyncio.wait({module.settling(work)})
+        await module.until_done(work, timeout=None)
         return work.result()
 
     async def together() -> list[int]:
@@ -365,24 +365,24 @@ def test_all_who_wait_in_a_loop_wait_for_the_same(background: Background) -> Non
         impatient = asyncio.ensure_future(asyncio.wait_for(wait(), 0.01))
         with pytest.raises(asyncio.TimeoutError):
             await impatient
-        assert len([key for key in module._settling if key[0] is work]) == 1
+        assert len([key for key in module._waiting if key[0] is work]) == 1
         threading.Timer(0.01, work.set_result, [7]).start()
         return await asyncio.gather(*waiting)
 
     assert asyncio.run(together()) == [7] * 20
-    assert work not in [key[0] for key in module._settling]
+    assert work not in [key[0] for key in module._waiting]
 
 
 def test_work_that_outlives_the_loop_of_who_waited_tells_nobody(caplog: pytest.LogCaptureFixture) -> None:
     work: concurrent.futures.Future[int] = concurrent.futures.Future()
 
     async def give_up() -> None:
-        await asyncio.wait({module.settling(work)}, timeout=0.01)
+        await module.until_done(work, timeout=0.01)
 
     asyncio.run(give_up())
     work.set_result(7)
     assert caplog.records == []
-    assert work not in [key[0] for key in module._settling]
+    assert work not in [key[0] for key in module._waiting]
 
 
 def test_look_up_of_a_name_gives_its_addresses_and_its_errors(
