@@ -107,12 +107,8 @@ class Processes:
         tls = self._options if module.startswith("distributed") else []
         command = [*within, sys.executable, "-m", module, *options, *tls]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        self.ends_with(process)
-        return process
-
-    def ends_with(self, process: subprocess.Popen[bytes]) -> None:
-        """End this process too."""
         self._stack.callback(end, process)
+        return process
 
     @property
     def log(self) -> str:
@@ -127,11 +123,13 @@ class Processes:
 
 
 @contextlib.contextmanager
-def connected(processes: Processes, *, workers: int, **options) -> Iterator[Client]:
-    """A client, once so many workers are there."""
+def connected(
+    processes: Processes, *, workers: int, address: str | None = None, **options
+) -> Iterator[Client]:
+    """A client, once so many workers are there; the scheduler is reached at its own address, or this one."""
     with (
         dask.config.set(QUICK),
-        Client(processes.address, timeout=20, set_as_default=False, **options) as client,
+        Client(address or processes.address, timeout=20, set_as_default=False, **options) as client,
     ):
         client.wait_for_workers(workers, timeout=30)
         yield client
@@ -163,57 +161,48 @@ def tls_options(security: Security, folder: Path) -> list[str]:
     return options
 
 
-RELAY = """
-import asyncio, sys
-
-async def pump(reader, writer):
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
-
-async def main(listen, connect):
-    async def serve(reader, writer):
-        there = await (asyncio.open_unix_connection(connect) if "/" in connect
-                       else asyncio.open_connection("127.0.0.1", int(connect)))
-        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
-    server = await (asyncio.start_unix_server(serve, listen) if "/" in listen
-                    else asyncio.start_server(serve, "127.0.0.1", int(listen)))
-    await server.serve_forever()
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=10)
 
 
 @contextlib.contextmanager
 def namespaces(*names: str) -> Iterator[dict[str, tuple[str, list[str]]]]:
-    """Network namespaces on one bridge: for each its address, and the command that runs others within."""
+    """Network namespaces on one bridge: for each its address, and the command that runs others within.
+
+    The bridge is in a namespace too. An interface that comes or goes where the tests run has Chromium end what
+    it is loading.
+    """
     if os.geteuid() or not shutil.which("ip"):
         pytest.skip("network namespaces need root, and the command ip")
-    prefix = f"ic{os.getpid() % 100_000}"
-    bridge, made = f"{prefix}br", {}
+    prefix, made = f"ic{os.getpid() % 100_000}", {}
+    bridge = f"{prefix}-bridge"
     with contextlib.ExitStack() as stack:
         try:
-            _ip("link", "add", bridge, "type", "bridge")
-            stack.callback(_ip, "link", "delete", bridge)
-            _ip("addr", "add", "10.213.77.1/24", "dev", bridge)
-            _ip("link", "set", bridge, "up")
-            for number, name in enumerate(names, start=2):
-                namespace, outer, inner = f"{prefix}-{name}", f"{prefix}o{number}", f"{prefix}i{number}"
+            _ip("netns", "add", bridge)
+            stack.callback(_ip, "netns", "delete", bridge)
+            _ip("-n", bridge, "link", "add", "bridge", "type", "bridge")
+            _ip("-n", bridge, "link", "set", "bridge", "up")
+            for number, name in enumerate(names, start=1):
+                namespace, port = f"{prefix}-{name}", f"port{number}"
                 _ip("netns", "add", namespace)
                 stack.callback(_ip, "netns", "delete", namespace)
-                _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", namespace)
-                _ip("link", "set", outer, "master", bridge, "up")
-                _ip("-n", namespace, "addr", "add", f"10.213.77.{number}/24", "dev", inner)
-                for device in (inner, "lo"):
+                _ip(
+                    "-n",
+                    bridge,
+                    "link",
+                    "add",
+                    port,
+                    "type",
+                    "veth",
+                    "peer",
+                    "name",
+                    "veth",
+                    "netns",
+                    namespace,
+                )
+                _ip("-n", bridge, "link", "set", port, "master", "bridge", "up")
+                _ip("-n", namespace, "addr", "add", f"10.213.77.{number}/24", "dev", "veth")
+                for device in ("veth", "lo"):
                     _ip("-n", namespace, "link", "set", device, "up")
                 made[name] = f"10.213.77.{number}", ["ip", "netns", "exec", namespace]
         except (subprocess.SubprocessError, OSError) as failure:

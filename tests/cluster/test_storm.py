@@ -7,14 +7,13 @@ import itertools
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from distributed import Client, Security
@@ -22,8 +21,9 @@ from distributed import Client, Security
 import ic_notebook as ic
 from ic_notebook.cluster import budget
 from ic_notebook.sandbox import RunningSandbox, SandboxSettings, api, authorization_server, serve_in_thread
+from tests.browser.conftest import free_port
 from tests.cluster.clusters import call, person, running
-from tests.cluster.processes import RELAY, Processes, connected, namespaces
+from tests.cluster.processes import Processes, connected, namespaces
 from tests.cluster.remains import CANARY, Log, logging_workers, marked, remains, spill
 from tests.sizes import LONG, needs_time
 
@@ -176,22 +176,23 @@ def test_no_task_fails_no_token_is_refreshed_twice_and_the_limit_is_never_reache
 @pytest.mark.timeout(SECONDS + 120)
 def test_scheduler_and_workers_in_networks_of_their_own_over_tls(sandbox, tmp_path, log, caplog):
     person(sandbox)
-    port, door = sandbox.url.rpartition(":")[2], str(tmp_path / "door")
-    (tmp_path / "relay.py").write_text(RELAY)
     security = Security.temporary()
     with namespaces("scheduler", "workers") as networks, Processes(tmp_path, security) as processes:
-        address, within = networks["scheduler"]
-        processes.scheduler(host=address, within=within)
-        _, within = networks["workers"]
-        # The API is on loopback, and the workers' is another: a socket in the file system joins them.
-        for listen, connect, where in ((door, port, ()), (port, door, within)):
-            command = [*where, sys.executable, str(tmp_path / "relay.py"), listen, connect]
-            relay = subprocess.Popen(command)
-            processes.ends_with(relay)
+        address, schedulers = networks["scheduler"]
+        processes.scheduler(host=address, within=schedulers)
+        assert processes.address.startswith(f"tls://{address}:")
+        _, workers = networks["workers"]
+        # The API is on our loopback interface, and no network reaches the scheduler's.
+        api, near = urlsplit(sandbox.url).netloc, f"127.0.0.1:{free_port()}"
+        processes.start("tests.relay", str(tmp_path / "api"), api)
+        processes.start("tests.relay", api, str(tmp_path / "api"), within=workers)
+        processes.start(
+            "tests.relay", str(tmp_path / "scheduler"), urlsplit(processes.address).netloc, within=schedulers
+        )
+        processes.start("tests.relay", near, str(tmp_path / "scheduler"))
         for _ in range(WORKERS):
-            processes.worker(within=within)
-        with connected(processes, workers=WORKERS, security=security) as client:
-            assert client.scheduler.address.startswith(f"tls://{address}:")
+            processes.worker(within=workers)
+        with connected(processes, workers=WORKERS, address=f"tls://{near}", security=security) as client:
             storm(sandbox, client)
     assert "Starting Worker plugin ic-notebook" in processes.log
     warned = [record for record in caplog.records if record.levelno >= logging.WARNING]

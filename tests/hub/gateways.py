@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import relay
 from tests.browser.conftest import environment_of_its_own, free_port
-from tests.hub import relay
 
 
 def can_be_elsewhere() -> bool:
@@ -49,10 +49,20 @@ def running_gateway(folder: Path, sandbox_url: str, *, elsewhere: bool = False) 
     ]
     with contextlib.ExitStack() as ends:
         if elsewhere:
-            ports = (urlsplit(sandbox_url).port, port)
-            ends.enter_context(relayed(folder, *ports))
-            inside = [sys.executable, relay.__file__, str(folder), *map(str, ports)]
-            command = ["unshare", "--net", *inside, *command]
+            api, gateway = urlsplit(sandbox_url).netloc, f"127.0.0.1:{port}"
+            outward, inward = str(folder / "outward"), str(folder / "inward")
+            ends.enter_context(relayed((outward, api), (gateway, inward)))
+            inside = [sys.executable, relay.__file__, api, outward, inward, gateway, "--"]
+            command = [
+                "unshare",
+                "--net",
+                "sh",
+                "-c",
+                'ip link set lo up && exec "$@"',
+                "sh",
+                *inside,
+                *command,
+            ]
         log = ends.enter_context((folder / "gateway.log").open("wb"))
         process = subprocess.Popen(
             command,
@@ -86,14 +96,15 @@ def wait_until_it_answers(url: str, process: subprocess.Popen, log: Path) -> Non
 
 
 @contextlib.contextmanager
-def relayed(folder: Path, outward_port: int, inward_port: int) -> Iterator[None]:
+def relayed(*pairs: tuple[str, str]) -> Iterator[None]:
     """Our half of the relay, on a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    servers = asyncio.run_coroutine_threadsafe(relay.outside(folder, outward_port, inward_port), loop).result(
-        20
-    )
+    servers = [
+        asyncio.run_coroutine_threadsafe(relay.serve(listen, connect), loop).result(20)
+        for listen, connect in pairs
+    ]
     yield
     for server in servers:
         loop.call_soon_threadsafe(server.close)
