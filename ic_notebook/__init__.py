@@ -139,16 +139,6 @@ def _load_jupyter_server_extension(app: ServerApp) -> None:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """What `%load_ext ic_notebook` does: adds the `%ic_` magics, shows the Connect panel in a notebook."""
-    panel = None
-    if getattr(shell, "kernel", None) is not None:
-        from IPython.display import display
+    from ic_notebook.loading import load
 
-        from ic_notebook.jupyter.panel import ConnectPanel
-
-        # The page draws it while the rest is imported here.
-        panel = ConnectPanel()
-        display(panel)  # type: ignore[no-untyped-call]
-    from ic_notebook.magics import SignInMagics, greet
-
-    shell.register_magics(SignInMagics)
-    greet(shell, panel)
+    load(shell)

@@ -207,22 +207,6 @@ def panel(
     return ConnectPanel(face)
 
 
-def show_in(panel: ConnectPanel) -> None:
-    """Have a panel that is displayed already show the sign-in that is meant.
-
-    Raises:
-        ConfigurationError: an environment variable cannot be used; there is no panel then.
-    """
-    try:
-        panel.show(sign_in_for(None, None, None, discover=False, client_id=None, scope=None))
-    except ConfigurationError:
-        from IPython.display import clear_output
-
-        panel.close()
-        clear_output()
-        raise
-
-
 def _already_there(
     face: SignIn, storage: Storage, *, open_url: Callable[[str], object] | None, new_client: bool
 ) -> Session | None:

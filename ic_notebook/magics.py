@@ -14,7 +14,6 @@ from IPython.display import display
 from ic_notebook import connecting, signed_in
 from ic_notebook.errors import ConfigurationError
 from ic_notebook.jupyter.cells import CELLS, find_cell
-from ic_notebook.jupyter.panel import ConnectPanel
 from ic_notebook.sessions.status import Disconnected, Status
 
 if TYPE_CHECKING:
@@ -155,22 +154,6 @@ def _in_kernel(shell: InteractiveShell | None) -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def greet(shell: InteractiveShell, panel: ConnectPanel | None) -> None:
-    """In a notebook have the panel show how things stand; elsewhere print a line."""
-    _let_load_again(shell)
-    if panel is not None:
-        connecting.show_in(panel)
-        return
-    found = signed_in.status()
-    print(found if found.connected else "Run %ic_connect to sign in.")
-
-
-def _let_load_again(shell: InteractiveShell) -> None:
-    """IPython ignores an extension that is loaded; here, running its cell again shows the panel again."""
-
-    def after_cell(*_: object) -> None:
-        shell.events.unregister("post_run_cell", after_cell)
-        if shell.extension_manager is not None:
-            shell.extension_manager.loaded.discard("ic_notebook")
-
-    shell.events.register("post_run_cell", after_cell)
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Add them to a shell."""
+    shell.register_magics(SignInMagics)

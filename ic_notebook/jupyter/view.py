@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ic_notebook import environment
 from ic_notebook.environment import DEFAULT_PROFILE
-from ic_notebook.errors import ICNotebookError, ServiceUnavailable, SignInDeclined, SignInTimeout
+from ic_notebook.errors import (
+    ConfigurationError,
+    ICNotebookError,
+    ServiceUnavailable,
+    SignInDeclined,
+    SignInTimeout,
+)
 from ic_notebook.jupyter.cells import CELLS, NEXT
 from ic_notebook.login.states import LoginState
 from ic_notebook.oauth.metadata import SERVICE, service_metadata
@@ -67,6 +73,11 @@ def view_of(sign_in: SignIn, *, apps: View | None, busy: str | None, notice: str
     else:
         view = _not_connected(sign_in, notice)
     return {"notice": notice, "profile": _profile(sign_in), "door": _door(sign_in)} | view
+
+
+def unusable(error: ConfigurationError) -> View:
+    """The picture where an environment variable names no sign-in at all; the panel cannot be asked again."""
+    return _picture("dead", "Not connected", f"{error} Then run this cell again.")
 
 
 def apps_view(apps: ConnectedApps) -> View:

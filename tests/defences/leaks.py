@@ -21,8 +21,8 @@ LEAK_SWITCHES = (
             ),
             Edit(
                 PANEL,
-                'self.send({"type": "view", "view": view})',
-                'self.seen = {**self.seen, **view}\n        self.send({"type": "view", "view": view})',
+                "Presenter(sign_in, self.send)",
+                'Presenter(sign_in, lambda told: (setattr(self, "seen", {**self.seen, **told["view"]}), self.send(told)))',
             ),
         ),
         (

@@ -178,7 +178,7 @@ USER_SWITCHES = (
         "the panel does what a visitor's page asks",
         (
             Edit(
-                "ic_notebook/jupyter/panel.py",
+                "ic_notebook/jupyter/presenter.py",
                 "if session is not None and may_list(session):",
                 "if session is not None:",
             ),

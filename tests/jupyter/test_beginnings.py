@@ -64,12 +64,15 @@ def test_something_that_is_no_token_is_said_by_the_panel_and_in_one_line(kernel,
     "url",
     ["http://example.com", "example.com", "https://user:secret@example.com", "https://[", "\N{SNOWMAN}"],
 )
-def test_a_base_url_that_cannot_be_used_is_one_line_and_the_next_try_works(kernel, sandbox, url):
+def test_a_base_url_that_cannot_be_used_is_said_and_the_next_try_works(kernel, sandbox, url):
     kernel.run(f"__import__('os').environ['IC_BASE_URL'] = {url!r}", silent=True)
-    (error,) = kernel.run("%load_ext ic_notebook").error
+    page = kernel.load()
+    page.say("hello")
+    view = page.shows("dead", title="Not connected")
+    assert view["text"].endswith("Check IC_BASE_URL, or base_url. Then run this cell again.")
+    (error,) = kernel.run("%ic_connect").error
     assert error.startswith(f"ConfigurationError: {BAD_URL}")
-    assert "IC_BASE_URL" in error
-    assert "secret" not in error
+    assert "secret" not in error + view["text"]
     kernel.run(f"__import__('os').environ['IC_BASE_URL'] = {sandbox.url!r}", silent=True)
     connect(kernel)
 

@@ -20,9 +20,10 @@ from ic_notebook.errors import (
     SignInTimeout,
     UnexpectedAnswer,
 )
-from ic_notebook.jupyter import panel as panel_module
+from ic_notebook.jupyter import presenter as presenter_module
 from ic_notebook.jupyter.cells import CELLS, NEXT, find_cell
 from ic_notebook.jupyter.panel import ConnectPanel
+from ic_notebook.jupyter.presenter import Presenter
 from ic_notebook.jupyter.view import (
     BY_PASTE,
     INSTALL_BESIDE,
@@ -439,10 +440,9 @@ class Scripted(SimpleNamespace):
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """A panel of a scripted sign-in, and the views that it sent."""
+    """A scripted sign-in, what presents it, and the views that it sent."""
     face, sent = Scripted(), []
-    monkeypatch.setattr(ConnectPanel, "send", lambda self, content: sent.append(content["view"]["state"]))
-    shown = panel_module.ConnectPanel(face)  # type: ignore[arg-type]
+    shown = Presenter(face, lambda content: sent.append(content["view"]["state"]))  # type: ignore[arg-type]
     yield face, shown, sent
     shown.close()
     assert face.watchers == []
@@ -504,8 +504,9 @@ def test_a_closed_panel_hears_of_no_notice(scripted):
         assert len(sent) == told
 
 
-def test_a_panel_prints_how_it_stands_and_nothing_else(scripted):
-    face, shown, _ = scripted
+def test_a_panel_prints_how_it_stands_and_nothing_else():
+    face = Scripted()
+    shown = ConnectPanel(face)  # type: ignore[arg-type]
     face.connected = False
     assert repr(shown) == "<ConnectPanel: not connected>"
     face.connected = True
@@ -599,14 +600,13 @@ def test_visitors_of_voila_do_not_see_the_apps_of_whoever_set_the_token(monkeypa
 
 @pytest.mark.parametrize("intent", ["apps", "revoke", "disconnect"])
 def test_nor_does_a_page_that_asks_all_the_same(monkeypatch, intent):
-    panel, asked = ConnectPanel(), []
-    panel._sign_in = sign_in(session=session(environment=True))
+    asked = []
+    shown = Presenter(sign_in(session=session(environment=True), watch=lambda _: lambda: None), asked.append)
     monkeypatch.setattr(
-        panel_module, "background", lambda: SimpleNamespace(submit=lambda *call: asked.append(call))
+        presenter_module, "background", lambda: SimpleNamespace(submit=lambda *call: asked.append(call))
     )
-    act = {"apps": panel._load_apps, "revoke": panel._revoke, "disconnect": panel._disconnect}[intent]
-    panel._with_session(act)
+    shown.heard({"type": intent})
     assert len(asked) == 1
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.13")
-    panel._with_session(act)
+    shown.heard({"type": intent})
     assert len(asked) == 1
