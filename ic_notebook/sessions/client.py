@@ -26,6 +26,10 @@ from ic_notebook.transport import USER_AGENT, ssl_context, uses_environment
 Handle = tuple[tuple[str, str, bool], dict[str, Any]]
 """Of which session a client is, and with which options of its caller's."""
 
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+"""httpx would keep 20. Of more callers nearly each call made a connection of its own, and now and then one
+was closed under a call that had just been given it, which failed or hung (httpcore 1.0.9, its issue 1110)."""
+
 _NEXT_STEP = {
     400: "Check what the call sends.",
     401: "This endpoint refuses the sign-in, which is otherwise valid. Check that the account may use it.",
@@ -207,6 +211,7 @@ def client_options(auth: SessionAuth, base_url: str, given: dict[str, Any]) -> d
     options: dict[str, Any] = {
         "base_url": base_url,
         "timeout": TIME_LIMIT,
+        "limits": LIMITS,
         "trust_env": uses_environment(httpx.URL(base_url).host),
         "headers": {"Accept": "application/json", "User-Agent": USER_AGENT},
     }

@@ -51,7 +51,9 @@ class Crowd:
     def __init__(self, ours: Ours, *, peers: bool) -> None:
         self._loop = asyncio.new_event_loop()
         limits: Any = {
-            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            "limits": httpx.Limits(
+                max_connections=None, max_keepalive_connections=None, keepalive_expiry=None
+            ),
             "timeout": 60,
             "verify": False,
         }

@@ -6,6 +6,8 @@ import asyncio
 import copy
 import dataclasses
 import gc
+import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -47,6 +49,17 @@ def test_a_client_outlives_every_other_mention_of_its_session(sandbox):
     client = signed_in(sandbox).client()
     gc.collect()
     assert client.get(CREDITS).status_code == 200
+
+
+def test_a_crowd_of_threads_keeps_its_connections(new_sandbox, caplog):
+    sandbox = new_sandbox(faults=Faults(kind="delayed", fraction=1, delay=0.1, paths=(CREDITS,)))
+    client = signed_in(sandbox).client()
+    with caplog.at_level(logging.DEBUG, "httpcore.connection"), ThreadPoolExecutor(32) as pool:
+        codes = {response.status_code for response in pool.map(client.get, [CREDITS] * 160)}
+    assert codes == {200}
+    made = [message for message in caplog.messages if message.startswith("connect_tcp.complete")]
+    # One thread may begin another call before its connection is seen to be free.
+    assert 25 <= len(made) <= 40
 
 
 async def test_an_async_client_is_always_new(sandbox):
