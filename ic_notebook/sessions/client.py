@@ -26,7 +26,7 @@ from ic_notebook.transport import USER_AGENT, ssl_context, uses_environment
 Handle = tuple[tuple[str, str, bool], dict[str, Any]]
 """Of which session a client is, and with which options of its caller's."""
 
-LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+THREADS = httpx.Limits(max_connections=100, max_keepalive_connections=100)
 """httpx would keep 20. Of more callers nearly each call made a connection of its own, and now and then one
 was closed under a call that had just been given it, which failed or hung (httpcore 1.0.9, its issue 1110)."""
 
@@ -125,7 +125,7 @@ class SessionClient(httpx.Client):
         self._pace = pace or Pace()
         self._turns = turns or Turns()
         self._handle = handle
-        super().__init__(**options)
+        super().__init__(**{"limits": THREADS} | options)
 
     def __reduce__(self) -> Any:
         from ic_notebook.sessions.handles import client_of
@@ -211,7 +211,6 @@ def client_options(auth: SessionAuth, base_url: str, given: dict[str, Any]) -> d
     options: dict[str, Any] = {
         "base_url": base_url,
         "timeout": TIME_LIMIT,
-        "limits": LIMITS,
         "trust_env": uses_environment(httpx.URL(base_url).host),
         "headers": {"Accept": "application/json", "User-Agent": USER_AGENT},
     }
