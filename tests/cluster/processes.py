@@ -161,8 +161,8 @@ def tls_options(security: Security, folder: Path) -> list[str]:
     return options
 
 
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=10)
+def _ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True, capture_output=True, timeout=10)
 
 
 @contextlib.contextmanager
@@ -178,32 +178,19 @@ def namespaces(*names: str) -> Iterator[dict[str, tuple[str, list[str]]]]:
     bridge = f"{prefix}-bridge"
     with contextlib.ExitStack() as stack:
         try:
-            _ip("netns", "add", bridge)
-            stack.callback(_ip, "netns", "delete", bridge)
-            _ip("-n", bridge, "link", "add", "bridge", "type", "bridge")
-            _ip("-n", bridge, "link", "set", "bridge", "up")
+            _ip(f"netns add {bridge}")
+            stack.callback(_ip, f"netns delete {bridge}")
+            _ip(f"-n {bridge} link add bridge type bridge")
+            _ip(f"-n {bridge} link set bridge up")
             for number, name in enumerate(names, start=1):
                 namespace, port = f"{prefix}-{name}", f"port{number}"
-                _ip("netns", "add", namespace)
-                stack.callback(_ip, "netns", "delete", namespace)
-                _ip(
-                    "-n",
-                    bridge,
-                    "link",
-                    "add",
-                    port,
-                    "type",
-                    "veth",
-                    "peer",
-                    "name",
-                    "veth",
-                    "netns",
-                    namespace,
-                )
-                _ip("-n", bridge, "link", "set", port, "master", "bridge", "up")
-                _ip("-n", namespace, "addr", "add", f"10.213.77.{number}/24", "dev", "veth")
+                _ip(f"netns add {namespace}")
+                stack.callback(_ip, f"netns delete {namespace}")
+                _ip(f"-n {bridge} link add {port} type veth peer name veth netns {namespace}")
+                _ip(f"-n {bridge} link set {port} master bridge up")
+                _ip(f"-n {namespace} addr add 10.213.77.{number}/24 dev veth")
                 for device in ("veth", "lo"):
-                    _ip("-n", namespace, "link", "set", device, "up")
+                    _ip(f"-n {namespace} link set {device} up")
                 made[name] = f"10.213.77.{number}", ["ip", "netns", "exec", namespace]
         except (subprocess.SubprocessError, OSError) as failure:
             told = getattr(failure, "stderr", b"") or str(failure).encode()

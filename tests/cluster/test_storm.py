@@ -193,6 +193,7 @@ def test_scheduler_and_workers_in_networks_of_their_own_over_tls(sandbox, tmp_pa
         for _ in range(WORKERS):
             processes.worker(within=workers)
         with connected(processes, workers=WORKERS, address=f"tls://{near}", security=security) as client:
+            assert client.scheduler_info()["address"] == processes.address
             storm(sandbox, client)
     assert "Starting Worker plugin ic-notebook" in processes.log
     warned = [record for record in caplog.records if record.levelno >= logging.WARNING]

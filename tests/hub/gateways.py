@@ -20,14 +20,15 @@ import pytest
 from tests import relay
 from tests.browser.conftest import environment_of_its_own, free_port
 
+OWN_NETWORK = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+"""What runs a command in a network namespace of its own, whose loopback interface is up."""
+
 
 def can_be_elsewhere() -> bool:
     """Whether a network namespace can be made here."""
     if not (shutil.which("unshare") and shutil.which("ip")):
         return False
-    tried = subprocess.run(
-        ["unshare", "--net", "ip", "link", "set", "lo", "up"], capture_output=True, timeout=20, check=False
-    )
+    tried = subprocess.run([*OWN_NETWORK, "true"], capture_output=True, timeout=20, check=False)
     return tried.returncode == 0
 
 
@@ -53,16 +54,7 @@ def running_gateway(folder: Path, sandbox_url: str, *, elsewhere: bool = False) 
             outward, inward = str(folder / "outward"), str(folder / "inward")
             ends.enter_context(relayed((outward, api), (gateway, inward)))
             inside = [sys.executable, relay.__file__, api, outward, inward, gateway, "--"]
-            command = [
-                "unshare",
-                "--net",
-                "sh",
-                "-c",
-                'ip link set lo up && exec "$@"',
-                "sh",
-                *inside,
-                *command,
-            ]
+            command = [*OWN_NETWORK, *inside, *command]
         log = ends.enter_context((folder / "gateway.log").open("wb"))
         process = subprocess.Popen(
             command,

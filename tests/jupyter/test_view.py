@@ -439,7 +439,7 @@ class Scripted(SimpleNamespace):
 
 
 @pytest.fixture
-def scripted(monkeypatch):
+def scripted():
     """A scripted sign-in, what presents it, and the views that it sent."""
     face, sent = Scripted(), []
     shown = Presenter(face, lambda content: sent.append(content["view"]["state"]))  # type: ignore[arg-type]
@@ -511,6 +511,7 @@ def test_a_panel_prints_how_it_stands_and_nothing_else():
     assert repr(shown) == "<ConnectPanel: not connected>"
     face.connected = True
     assert repr(shown) == "<ConnectPanel: connected>"
+    shown.close()
 
 
 def test_a_refused_token_of_the_environment_is_said_with_a_link_to_connect_instead():
@@ -610,3 +611,4 @@ def test_nor_does_a_page_that_asks_all_the_same(monkeypatch, intent):
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.13")
     shown.heard({"type": intent})
     assert len(asked) == 1
+    shown.close()
